@@ -1,0 +1,114 @@
+"""Coupling layers (Dinh et al. 2015, "NICE"; 2017, "Real NVP"), in Glow's form."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from bijectors.one_pass import OnePassBijector
+
+# Maps the first half of the channels [N, H, W, C/2] to the parameters of the second half's transformation.
+CouplingNetwork = Callable[..., tf.Tensor]
+
+
+class _Coupling(OnePassBijector):
+    """Leaves the first half of the channels as it is and transforms the second half, conditioned on the first."""
+
+    def __init__(self, num_channels: int, network: CouplingNetwork, dtype: tf.DType, name: str) -> None:
+        if num_channels % 2:
+            raise ValueError(f"{name}: expected an even number of channels, got {num_channels}")
+        super().__init__(num_channels=num_channels, dtype=dtype, name=name)
+        self.network = network
+
+    def initialize(self, x: tf.Tensor) -> None:
+        """Hands the first half of x [N, H, W, C] to the network's own `initialize`, if it has one."""
+        if hasattr(self.network, "initialize"):
+            self.network.initialize(x[..., : self.num_channels // 2])
+
+    def _forward_and_log_det(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        first, second = tf.split(x, 2, axis=-1)
+        second, log_det = self._transform(second, self._run_network(first, **kwargs))
+        return tf.concat([first, second], axis=-1), log_det
+
+    def _inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        first, second = tf.split(y, 2, axis=-1)
+        second, log_det = self._transform_back(second, self._run_network(first, **kwargs))
+        return tf.concat([first, second], axis=-1), log_det
+
+    def _run_network(self, first: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        parameters = self.network(first, **kwargs)
+        expected = self._parameters_per_channel * self.num_channels // 2
+        if parameters.shape[-1] != expected:
+            raise ValueError(
+                f"{self.name}: expected {expected} channels from the network for {self.num_channels} input channels, "
+                f"got {parameters.shape[-1]}"
+            )
+        return parameters
+
+    _parameters_per_channel: int
+
+    @abc.abstractmethod
+    def _transform(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]: ...
+
+    @abc.abstractmethod
+    def _transform_back(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]: ...
+
+
+class AffineCoupling(_Coupling):
+    """Shifts and scales the second half by functions of the first.
+
+        (shift, raw) = network(x1)        scale = sigmoid(raw + 2)
+        forward   y1 = x1,  y2 = (x2 + shift) * scale
+        inverse   x1 = y1,  x2 = y2 / scale - shift
+        log|det dy/dx| =  sum log scale        [...]
+        log|det dx/dy| = -sum log scale        [...]
+
+    Shapes: x and y [..., H, W, C]; the network maps [N, H, W, C/2] to [N, H, W, C]: the shift in the first half of
+    the channels, raw in the second.
+    """
+
+    _parameters_per_channel = 2
+
+    def __init__(
+        self, num_channels: int, network: CouplingNetwork, dtype: tf.DType = tf.float32, name: str = "affine_coupling"
+    ) -> None:
+        super().__init__(num_channels, network, dtype, name)
+
+    def _transform(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shift, raw = tf.split(parameters, 2, axis=-1)
+        return (second + shift) * tf.sigmoid(raw + 2.0), self._log_det(raw)
+
+    def _transform_back(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shift, raw = tf.split(parameters, 2, axis=-1)
+        return second / tf.sigmoid(raw + 2.0) - shift, -self._log_det(raw)
+
+    def _log_det(self, raw: tf.Tensor) -> tf.Tensor:
+        # log sigmoid, not log of a sigmoid that may have rounded to 0.
+        return tf.reduce_sum(tf.math.log_sigmoid(raw + 2.0), axis=[1, 2, 3])
+
+
+class AdditiveCoupling(_Coupling):
+    """Shifts the second half by a function of the first; volume is kept.
+
+        forward   y1 = x1,  y2 = x2 + network(x1)
+        inverse   x1 = y1,  x2 = y2 - network(y1)
+        log|det| = 0 in both directions        [...]
+
+    Shapes: x and y [..., H, W, C]; the network maps [N, H, W, C/2] to [N, H, W, C/2].
+    """
+
+    _parameters_per_channel = 1
+
+    def __init__(
+        self, num_channels: int, network: CouplingNetwork, dtype: tf.DType = tf.float32, name: str = "additive_coupling"
+    ) -> None:
+        super().__init__(num_channels, network, dtype, name)
+
+    def _transform(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return second + parameters, tf.zeros(tf.shape(second)[:1], second.dtype)
+
+    def _transform_back(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return second - parameters, tf.zeros(tf.shape(second)[:1], second.dtype)

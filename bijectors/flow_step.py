@@ -1,0 +1,78 @@
+"""One step of Glow's flow, and a level of them (Kingma and Dhariwal 2018, "Glow", figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from bijectors.actnorm import ActNorm, per_image
+from bijectors.coupling import AdditiveCoupling, AffineCoupling
+from bijectors.invertible_conv import InvertibleConv1x1, mix_channels
+from bijectors.one_pass import OnePassBijector
+from bijectors.squeeze import Squeeze
+
+
+class FlowStep(OnePassBijector):
+    """ActNorm, invertible 1x1 convolution and coupling in one bijector.
+
+        forward   y = coupling(conv(actnorm(x)))
+        inverse   x = actnorm^-1(conv^-1(coupling^-1(y)))
+        log|det| = the sum of the three        [...]
+
+    It equals `tfb.Chain([coupling, conv, actnorm])`, with ActNorm folded into the matrix of the convolution: one
+    pass over the image instead of three. Shapes: x and y [..., H, W, C].
+    """
+
+    def __init__(
+        self,
+        actnorm: ActNorm,
+        conv: InvertibleConv1x1,
+        coupling: AffineCoupling | AdditiveCoupling,
+        name: str = "flow_step",
+    ) -> None:
+        channels = {part.num_channels for part in (actnorm, conv, coupling)}
+        if len(channels) > 1:
+            raise ValueError(f"{name}: the parts differ in their number of channels: {sorted(channels)}")
+        super().__init__(num_channels=actnorm.num_channels, dtype=actnorm.dtype, name=name)
+        self.actnorm, self.conv, self.coupling = actnorm, conv, coupling
+
+    def initialize(self, x: tf.Tensor) -> tf.Tensor:
+        """Data-dependent initialisation of the parts in order; x [N, H, W, C] -> forward(x)."""
+        self.actnorm.initialize(x)
+        mixed, _ = self._mix(x)
+        self.coupling.initialize(mixed)
+        # Not `self.coupling.forward`: TFP's cache must not outlive the change of weights.
+        return self.coupling._forward_and_log_det(mixed)[0]
+
+    def _mix(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """conv(actnorm(x)) = ((x + bias) * scale) W = x (scale W) + (bias scale) W, and its log-det [N]."""
+        matrix = self.actnorm.scale()[:, tf.newaxis] * self.conv.matrix()
+        mixed = mix_channels(x, matrix) + tf.linalg.matvec(matrix, self.actnorm.bias, transpose_a=True)
+        return mixed, per_image(self.actnorm.log_det_per_pixel() + self.conv.log_det_per_pixel(), x)
+
+    def _unmix(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """actnorm^-1(conv^-1(y)) = y (W^-1 / scale) - bias, and its log-det [N]."""
+        matrix = self.conv.inverse_matrix() / self.actnorm.scale()
+        log_det = per_image(self.actnorm.log_det_per_pixel() + self.conv.log_det_per_pixel(), y)
+        return mix_channels(y, matrix) - self.actnorm.bias, -log_det
+
+    def _forward_and_log_det(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        mixed, mix_log_det = self._mix(x)
+        y, coupling_log_det = self.coupling._forward_and_log_det(mixed, **kwargs)
+        return y, mix_log_det + coupling_log_det
+
+    def _inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        mixed, coupling_log_det = self.coupling._inverse_and_log_det(y, **kwargs)
+        x, mix_log_det = self._unmix(mixed)
+        return x, mix_log_det + coupling_log_det
+
+
+def flow_level(squeeze: Squeeze, steps: Sequence[FlowStep], name: str = "level") -> tfb.Chain:
+    """A level of the multi-scale flow: squeeze, then the steps in order; [..., H, W, C] -> [..., H/2, W/2, 4C].
+
+    Keyword arguments go to a step by its name: `level.forward(x, step_3={"seed": seed})`.
+    """
+    return tfb.Chain([*reversed(steps), squeeze], name=name)

@@ -1,0 +1,134 @@
+"""What a latent encoder is: the interface, and the base of those that see a window of past latents."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian; `mean` and `log_scale` have the latent's shape."""
+
+    mean: tf.Tensor
+    log_scale: tf.Tensor
+
+    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """Elementwise log density, in nats. Works on log sigma throughout: no log of an exp."""
+        scaled = (z - self.mean) * tf.exp(-self.log_scale)
+        return -0.5 * tf.square(scaled) - self.log_scale - 0.5 * math.log(2 * math.pi)
+
+    def at(self, index: Any) -> Gaussian:
+        """The Gaussian of some frames or examples."""
+        return Gaussian(self.mean[index], self.log_scale[index])
+
+
+class LatentEncoder(tf.Module, abc.ABC):
+    """Maps past latents of one level to the Gaussian over the present one, p(z_t | h_t, z_<t).
+
+    Two ways to the same numbers: `sequence`, parallel over a known sequence, for likelihood and training; and
+    `initial_state`, `step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given h_t (what
+    the level passes up) alone, one for every frame; None at the top level.
+
+    Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on. A frame with fewer than `window`
+    frames before it has no conditional Gaussian.
+    """
+
+    window: int
+
+    @abc.abstractmethod
+    def sequence(
+        self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
+    ) -> Gaussian:
+        """Gaussians [B, T - start, h, w, c] of frames start.. of the sequence, start >= window.
+
+        `seed`: int32 [2], in training; turns on noise and dropout.
+        """
+
+    @abc.abstractmethod
+    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> Any:
+        """State after the context: latents [B, C, h, w, c], level [B, C, h, w, c]."""
+
+    @abc.abstractmethod
+    def step(self, state: Any, level: Gaussian | None) -> tuple[Gaussian, Any]:
+        """The Gaussian [B, h, w, c] of the next frame, and the state without that frame's latent."""
+
+    @abc.abstractmethod
+    def push(self, state: Any, latent: tf.Tensor) -> Any:
+        """The state with the frame's latent [B, h, w, c]."""
+
+    @abc.abstractmethod
+    def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
+        """Data-dependent initialisation on a known sequence."""
+
+
+class WindowEncoder(LatentEncoder):
+    """An encoder that sees the last K latents, and the first frame's too if `first_frame`.
+
+    A subclass writes `gaussian`; `window` is K, plus one with the first frame.
+    """
+
+    def __init__(self, num_past: int, first_frame: bool = False, skip: bool = False, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.num_past, self.first_frame, self.skip = num_past, first_frame, skip
+        self.window = num_past + first_frame
+
+    @abc.abstractmethod
+    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        """past [N, window, h, w, c] oldest first, level [N, h, w, c] -> Gaussian [N, h, w, c]."""
+
+    @abc.abstractmethod
+    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+        """Data-dependent initialisation on windows, shaped as for `gaussian`."""
+
+    def sequence(
+        self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
+    ) -> Gaussian:
+        windows, level = self._fold(latents, level, start)
+        gaussian = self._with_skip(self.gaussian(windows, level, seed), windows)
+        shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(latents)[2:]], axis=0)
+        return Gaussian(*(tf.reshape(t, shape) for t in gaussian))
+
+    def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
+        self.initialize_windows(*self._fold(latents, level, self.window))
+
+    def _fold(self, latents: tf.Tensor, level: Gaussian | None, start: int) -> tuple[tf.Tensor, Gaussian | None]:
+        """Windows of frames start.., time folded into the batch: [B*(T-start), window, h, w, c]."""
+        k = self.num_past
+        past = [latents[:, start - k + i : -(k - i)] for i in range(k)]
+        if self.first_frame:
+            past.insert(0, tf.broadcast_to(latents[:, :1], tf.shape(past[0])))
+        windows = tf.stack(past, axis=2)  # [B, T-start, window, h, w, c]
+        image = latents.shape[2:]
+        windows = tf.reshape(windows, [-1, self.window, *image])
+        if level is not None:
+            level = Gaussian(*(tf.reshape(t[:, start:], [-1, *image]) for t in level))
+        return windows, level
+
+    def _with_skip(self, gaussian: Gaussian, past: tf.Tensor) -> Gaussian:
+        return gaussian._replace(mean=gaussian.mean + past[:, -1]) if self.skip else gaussian
+
+    # The state is the window itself, [B, window, h, w, c]. While the context is shorter than the window, it is
+    # filled up with zeros; the Gaussians of those frames are not used.
+    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> tf.Tensor:
+        recent = latents[:, -self.num_past :]
+        missing = self.num_past - recent.shape[1]
+        if missing > 0:
+            recent = tf.pad(recent, [[0, 0], [missing, 0], [0, 0], [0, 0], [0, 0]])
+        return tf.concat([latents[:, :1], recent], axis=1) if self.first_frame else recent
+
+    def step(self, state: tf.Tensor, level: Gaussian | None) -> tuple[Gaussian, tf.Tensor]:
+        return self._with_skip(self.gaussian(state, level, None), state), state
+
+    def push(self, state: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
+        kept = state[:, : int(self.first_frame)]
+        return tf.concat([kept, state[:, int(self.first_frame) + 1 :], latent[:, tf.newaxis]], axis=1)
+
+
+def add_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor | None) -> tf.Tensor:
+    """x plus Gaussian noise; without a seed (int32 [2]) none is added."""
+    if seed is None or stddev == 0.0:
+        return x
+    return x + stddev * tf.random.stateless_normal(tf.shape(x), seed, dtype=x.dtype)

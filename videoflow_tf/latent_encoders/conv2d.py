@@ -1,0 +1,57 @@
+"""2-D convolutional latent encoders (Kumar et al. 2020, section 4.1's ablations)."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, add_noise
+from videoflow_tf.networks import ConvBlock, ConvStack, EdgeConv2D, split_seed
+
+
+class Conv2DEncoder(WindowEncoder):
+    """[level mean, past latents oldest first] on the channels, then one of three networks, then a 3x3 convolution.
+
+    `single_conv`: nothing in between; `residual`: residual `ConvStack`s; `conv_blocks`: `ConvBlock`s whose width
+    doubles up to `latent_pre_output_channels`.
+    """
+
+    def __init__(
+        self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv2d"
+    ) -> None:
+        super().__init__(
+            config.num_past_latents, config.condition_on_first_frame, skip=config.latent_skip, name=name
+        )
+        channels = config.latent_shape(level)[-1]
+        self.noise, self.architecture = config.latent_noise, config.latent_architecture
+        inner = channels * (self.window + (level < config.levels - 1))
+        self.blocks: list[ConvStack] | list[ConvBlock] = []
+        depth = config.latent_encoder_depth
+        if self.architecture == "residual":
+            width, rate = config.latent_encoder_width, config.coupling_dropout
+            self.blocks = [ConvStack(inner, width, inner, "relu", rng, rate, dtype=dtype) for _ in range(depth)]
+        elif self.architecture == "conv_blocks":
+            for layer in range(1, depth + 1):
+                width = max(1, config.latent_pre_output_channels // 2 ** (depth - layer))
+                self.blocks.append(ConvBlock(inner, width, "relu", rng, dtype=dtype))
+                inner = width
+        self.last = EdgeConv2D(inner, 2 * channels, None, dtype=dtype, name="last")
+
+    def _stack(self, past: tf.Tensor, level: Gaussian | None) -> tf.Tensor:
+        latents = tf.unstack(past, axis=1)
+        return tf.concat(latents if level is None else [level.mean, *latents], axis=-1)
+
+    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        noise_seed, *seeds = split_seed(seed, 1 + len(self.blocks))
+        h = add_noise(self._stack(past, level), self.noise, noise_seed)
+        for block in self.blocks:
+            out = block(h, seeds.pop())
+            h = h + out if self.architecture == "residual" else out
+        return Gaussian(*tf.split(self.last.halves(h), 2, axis=-1))
+
+    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+        h = self._stack(past, level)
+        for block in self.blocks:
+            out = block.initialize(h)
+            h = h + out if self.architecture == "residual" else out

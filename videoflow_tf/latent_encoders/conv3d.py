@@ -1,0 +1,66 @@
+"""The paper's latent encoder: a gated, dilated 3-D residual network (Kumar et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, add_noise
+from videoflow_tf.networks import CausalConvStack, EdgeConv2D, split_seed
+
+
+class Conv3DEncoder(WindowEncoder):
+    """Residual blocks over the window of past latents; the last time step gives the Gaussian.
+
+    The level's mean, repeated over time, is concatenated to the past on the channels. A block is a sum of
+    `CausalConvStack`s, one for each spatial dilation whose kernel fits in the latent.
+    """
+
+    def __init__(
+        self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv3d"
+    ) -> None:
+        super().__init__(config.num_past_latents, skip=config.latent_skip, name=name)
+        _, width, channels = config.latent_shape(level)
+        self.noise = config.latent_noise
+        inner = channels if level == config.levels - 1 else 2 * channels
+        self.dilated = config.latent_dilations != (1,)
+        self.dilations = tuple(d for d in config.latent_dilations if d == 1 or 1 + 2 * d <= width)
+        self.blocks = [
+            [
+                CausalConvStack(
+                    self.window,
+                    inner,
+                    config.latent_encoder_width,
+                    config.latent_activation,
+                    rng,
+                    dilation,
+                    config.latent_dropout,
+                    dtype,
+                )
+                for dilation in self.dilations
+            ]
+            for _ in range(config.latent_encoder_depth)
+        ]
+        self.last = EdgeConv2D(inner, 2 * channels, None, kernel_size=1, dtype=dtype, name="last")
+
+    def _stack(self, past: tf.Tensor, level: Gaussian | None) -> tf.Tensor:
+        if level is None:
+            return past
+        repeated = tf.repeat(level.mean[:, tf.newaxis], self.window, axis=1)
+        return tf.concat([past, repeated], axis=-1)
+
+    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        noise_seed, *seeds = split_seed(seed, 1 + len(self.blocks) * len(self.dilations))
+        h = add_noise(self._stack(past, level), self.noise, noise_seed)
+        # Only the last time step is used in the end, and a block looks two steps back.
+        for index, block in enumerate(self.blocks):
+            steps = min(self.window, 1 + 2 * (len(self.blocks) - 1 - index))
+            change = tf.add_n([branch(h, steps, seeds.pop()) for branch in block])
+            h = h[:, -steps:] + change
+        return Gaussian(*tf.split(self.last.halves(h[:, -1]), 2, axis=-1))
+
+    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+        h = self._stack(past, level)
+        for block in self.blocks:
+            h += tf.add_n([branch.initialize(h) for branch in block])

@@ -1,0 +1,113 @@
+"""Convolutional LSTM latent encoder (Shi et al. 2015; Kumar et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, add_noise
+from videoflow_tf.networks import EdgeConv2D
+
+
+class State(NamedTuple):
+    """Cell and hidden state [B, h, w, width], and the last latent [B, h, w, c]."""
+
+    cell: tf.Tensor
+    hidden: tf.Tensor
+    last: tf.Tensor
+
+
+class ConvLSTMEncoder(LatentEncoder):
+    """At frame t a 3x3 ConvLSTM cell is fed [level mean of h_t, z_{t-1}]; a 3x3 convolution of its hidden state gives
+    the Gaussian. The state is zero before the second frame, so all frames of the past count, not a window of them.
+
+    Gates in the order input, new, forget, output; +1 on the forget gate. The cell's convolution has no edge bias.
+    """
+
+    window = 1
+
+    def __init__(
+        self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv_lstm"
+    ) -> None:
+        super().__init__(name=name)
+        channels = config.latent_shape(level)[-1]
+        self.width, self.noise, self.skip = config.latent_encoder_width, config.latent_noise, config.latent_skip
+        inputs = channels if level == config.levels - 1 else 2 * channels
+        # Glorot's uniform bound, as recurrent layers commonly start.
+        shape = (3, 3, inputs + self.width, 4 * self.width)
+        bound = np.sqrt(6.0 / (9 * (shape[2] + shape[3])))
+        self.kernel = tf.Variable(rng.uniform(-bound, bound, shape), dtype=dtype, name="kernel")
+        self.bias = tf.Variable(np.zeros(4 * self.width), dtype=dtype, name="bias")
+        self.last = EdgeConv2D(self.width, 2 * channels, None, dtype=dtype, name="last")
+
+    def _input(self, last: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None = None) -> tf.Tensor:
+        x = last if level is None else tf.concat([level.mean, last], axis=-1)
+        return add_noise(x, self.noise, seed)
+
+    def _cell(self, from_input: tf.Tensor, cell: tf.Tensor, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step; from_input [B, h, w, 4 width] is the input's part of the gates."""
+        recurrent = self.kernel[:, :, -self.width :]
+        gates = from_input + tf.nn.conv2d(hidden, recurrent, strides=1, padding="SAME")
+        i, new, forget, output = tf.split(gates, 4, axis=-1)
+        cell = tf.sigmoid(forget + 1.0) * cell + tf.sigmoid(i) * tf.tanh(new)
+        return cell, tf.tanh(cell) * tf.sigmoid(output)
+
+    def _from_input(self, x: tf.Tensor) -> tf.Tensor:
+        """The input's part of the gates: [N, h, w, C] -> [N, h, w, 4 width]."""
+        return tf.nn.conv2d(x, self.kernel[:, :, : -self.width], strides=1, padding="SAME") + self.bias
+
+    def _run(
+        self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
+        image = latents.shape[2:]
+        previous = tf.reshape(latents[:, :-1], [-1, *image])
+        if level is not None:
+            level = Gaussian(*(tf.reshape(t[:, 1:], [-1, *image]) for t in level))
+        gates = self._from_input(self._input(previous, level, seed))
+        batch = tf.shape(latents)[0]
+        gates = tf.reshape(gates, [batch, -1, *gates.shape[1:]])
+        gates = tf.transpose(gates, [1, 0, 2, 3, 4])  # Time first.
+        zeros = tf.zeros_like(gates[0, ..., : self.width]) if gates.shape[0] != 0 else self._zeros(latents)
+        return tf.scan(lambda state, x: self._cell(x, *state), gates, initializer=(zeros, zeros))
+
+    def _zeros(self, latents: tf.Tensor) -> tf.Tensor:
+        shape = tf.concat([tf.shape(latents)[:1], latents.shape[2:4], [self.width]], axis=0)
+        return tf.zeros(shape, latents.dtype)
+
+    def _gaussian(self, hidden: tf.Tensor, last: tf.Tensor) -> Gaussian:
+        mean, log_scale = tf.split(self.last.halves(hidden), 2, axis=-1)
+        return Gaussian(mean + last if self.skip else mean, log_scale)
+
+    def sequence(
+        self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
+    ) -> Gaussian:
+        _, hidden = self._run(latents, level, seed)
+        hidden = tf.transpose(hidden[start - 1 :], [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
+        last = latents[:, start - 1 : -1]
+        shape = tf.shape(last)
+        folded = self._gaussian(
+            tf.reshape(hidden, [-1, *hidden.shape[2:]]), tf.reshape(last, [-1, *latents.shape[2:]])
+        )
+        return Gaussian(*(tf.reshape(t, shape) for t in folded))
+
+    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> State:
+        if latents.shape[1] == 1:
+            zeros = self._zeros(latents)
+            return State(zeros, zeros, latents[:, -1])
+        cells, hiddens = self._run(latents, level, None)
+        return State(cells[-1], hiddens[-1], latents[:, -1])
+
+    def step(self, state: State, level: Gaussian | None) -> tuple[Gaussian, State]:
+        gates = self._from_input(self._input(state.last, level))
+        cell, hidden = self._cell(gates, state.cell, state.hidden)
+        return self._gaussian(hidden, state.last), State(cell, hidden, state.last)
+
+    def push(self, state: State, latent: tf.Tensor) -> State:
+        return state._replace(last=latent)
+
+    def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
+        """Nothing: no layer of it has an actnorm."""

@@ -1,0 +1,44 @@
+"""Pointwise latent encoder: every latent component by itself (Kumar et al. 2020, section 4.1's ablations)."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from bijectors.actnorm import LOG_SCALE_FACTOR
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder
+
+
+class PointwiseEncoder(WindowEncoder):
+    """mean = s * z_{t-1} with s learned per position and channel, plus the level's mean below the top level.
+
+    sigma, below the top level: the level's ("level"), learned per position and channel ("past"), or fixed
+    ("standard"); at the top level: per position and channel, learned if `learn_top_scale`.
+    """
+
+    def __init__(
+        self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "pointwise"
+    ) -> None:
+        super().__init__(1, skip=config.latent_skip, name=name)
+        shape = config.latent_shape(level)
+        top = level == config.levels - 1
+        self.scale_from = "past" if top else config.pointwise_scale
+        self.multiplier = tf.Variable(np.ones(shape), dtype=dtype, name="multiplier")
+        self.log_scale = tf.Variable(
+            np.zeros(shape), trainable=config.learn_top_scale or not top, dtype=dtype, name="log_scale"
+        )
+        if self.scale_from == "standard":
+            self.fixed_log_scale = tf.Variable(np.zeros(shape), trainable=False, dtype=dtype, name="fixed_log_scale")
+
+    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        mean = self.multiplier * past[:, -1]
+        if level is not None:
+            mean += level.mean
+        if self.scale_from == "level":
+            return Gaussian(mean, level.log_scale)
+        log_scale = self.fixed_log_scale if self.scale_from == "standard" else self.log_scale
+        return Gaussian(mean, tf.broadcast_to(LOG_SCALE_FACTOR * log_scale, tf.shape(mean)))
+
+    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+        """Nothing: no layer of it has an actnorm."""

@@ -1,0 +1,427 @@
+"""`VideoFlow`: a multi-scale flow per frame, and an autoregressive prior over its latents in time.
+
+Two roads lead through this file. Likelihood: pixels -> flow, level by level -> prior -> one number
+(`bits_per_pixel`). Prediction: context -> latents -> prior over time, level by level -> pixels (`predict_frames`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from bijectors import ActNorm, AdditiveCoupling, AffineCoupling, FlowStep, InvertibleConv1x1, Squeeze, flow_level
+from videoflow_tf import pixels
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.networks import ConvStack, split_seed
+from videoflow_tf.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
+
+# Noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
+_DEFAULT_SEED = (0, 0)
+
+
+class Encoding(NamedTuple):
+    """What the flow makes of a clip: `LevelLatents` per level, nearest the pixels first, and the log-det [B, T]."""
+
+    levels: list[LevelLatents]
+    log_det: tf.Tensor
+
+
+class VideoFlow(tf_keras.Model):
+    """VideoFlow (Kumar et al. 2020): exact likelihood and sampling of video frames given the frames before.
+
+    A Keras model: `compile`, `fit`, `evaluate` and callbacks work on datasets of uint8 clips [B, T, H, W, 3], also
+    under `tf.distribute`. All variables exist from construction on and start from `config.seed` alone; call
+    `initialize` once before training. Videos are uint8, continuous frames are around [-0.5, 0.5).
+    """
+
+    def __init__(self, config: VideoFlowConfig, dtype: tf.DType | str | None = None, name: str = "video_flow") -> None:
+        """`dtype`: float32 (the default, Keras' floatx) or float64."""
+        dtype = tf.as_dtype(dtype or tf_keras.backend.floatx())
+        super().__init__(name=name, dtype=dtype)
+        self.hparams = config
+        self.float_dtype = dtype
+        # Counts training steps; the training noise and the end of `pretrain_steps` follow it.
+        self.step = tf.Variable(
+            0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+        )
+        rng = np.random.default_rng(config.seed)
+        self.flow = [_build_level(config, level, rng, dtype) for level in range(config.levels)]
+        self.priors = [LatentPrior(config, level, rng, dtype) for level in range(config.levels)]
+        self._bits_per_pixel_mean = tf_keras.metrics.Mean("bits_per_pixel")
+        self._predict_function_by_context: dict = {}
+        self.built = True
+
+    # --- Likelihood ---
+
+    def bits_per_pixel(
+        self,
+        video: tf.Tensor,
+        num_context: int | None = None,
+        dequantization_noise: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Bits per colour component of the frames after the context: -log2 p / (frames x H x W x 3).
+
+        Args:
+          video: uint8 [B, T, H, W, 3].
+          num_context: frames given and not scored; default `config.num_context`. With `config.score_context` they
+            are scored as well, and an unconditional model scores every frame.
+          dequantization_noise: [B, T, H, W, 3] in [0, 1), one slot per encoded frame ([B, T+1, ...] with
+            `config.condition_on_first_frame`, which encodes the first frame twice).
+          seed: int32 [2], of the noise where none is given; without it a fixed one, so that calls repeat.
+
+        Returns:
+          float32 [B]
+
+        Raises:
+          UserError: if the video is not uint8 [B, T, H, W, 3] of this model's frame size with T > num_context.
+        """
+        return tf.reduce_mean(self.frame_bits_per_pixel(video, num_context, dequantization_noise, seed), axis=1)
+
+    def frame_bits_per_pixel(
+        self,
+        video: tf.Tensor,
+        num_context: int | None = None,
+        dequantization_noise: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """As `bits_per_pixel`, but of every scored frame: float32 [B, T - num_context]."""
+        return self._frame_bits_per_pixel(video, num_context, dequantization_noise, seed)
+
+    def _frame_bits_per_pixel(
+        self,
+        video: tf.Tensor,
+        num_context: int | None,
+        noise: tf.Tensor | None,
+        noise_seed: tf.Tensor | None,
+        training_seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        config = self.hparams
+        num_context = config.num_context if num_context is None else num_context
+        scores_all = config.score_context or not config.conditional
+        video = self._checked_video(video, least_frames=1 if scores_all else num_context + 1)
+        frames = self._dequantize(video, noise, noise_seed)
+        start = 0 if scores_all else num_context + config.condition_on_first_frame
+        log_prob = self._frame_log_probs(frames, start, training_seed)
+        if config.condition_on_first_frame and start == 0:
+            # The first frame was encoded, and is scored, twice: one frame of the video.
+            log_prob = tf.concat([log_prob[:, :1] + log_prob[:, 1:2], log_prob[:, 2:]], axis=1)
+        components = config.frame_size**2 * 3
+        # log p(v) >= log p(x) - n log 2 per component: the bins have volume 2^-n.
+        bits = config.n_bits - log_prob / (components * math.log(2.0))
+        if config.condition_on_first_frame and start == 0:
+            bits += tf.one_hot(0, tf.shape(bits)[1], dtype=bits.dtype) * config.n_bits
+        return tf.cast(bits, tf.float32)
+
+    def _frame_log_probs(self, frames: tf.Tensor, start: int, training_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """log p(x_t | x_<t) of continuous frames start.. of [B, T, H, W, 3], in nats, [B, T - start]."""
+        flow_seed, prior_seed = split_seed(training_seed, 2)
+        levels, log_det = self._encode(frames, flow_seed)
+        log_prob = log_det[:, start:]
+        for prior, clip, seed in zip(self.priors, levels, split_seed(prior_seed, len(levels)), strict=True):
+            gaussian = prior.sequence(clip, start, self._condition(), seed)
+            log_prob += tf.reduce_sum(gaussian.log_prob(clip.latents[:, start:]), axis=[2, 3, 4])
+        return log_prob
+
+    def _encode(self, frames: tf.Tensor, seed: tf.Tensor | None = None) -> Encoding:
+        """Runs the flow on continuous frames [B, T, H, W, 3], time folded into the batch."""
+        batch, length = tf.shape(frames)[0], tf.shape(frames)[1]
+        size = self.hparams.frame_size
+        # A fresh tensor, so that TFP's cache never answers for weights that have changed.
+        x = tf.reshape(tf.identity(frames), [-1, size, size, 3])  # [B*T, H, W, 3]
+        log_det = tf.zeros(tf.shape(x)[:1], self.float_dtype)
+        levels = []
+        for index, (level, level_seed) in enumerate(
+            zip(self.flow, split_seed(seed, len(self.flow)), strict=True)
+        ):
+            kwargs = self._step_seeds(level_seed)
+            y = level.forward(x, **kwargs)
+            log_det += level.forward_log_det_jacobian(x, **kwargs)
+            x, z = (None, y) if index == len(self.flow) - 1 else tf.split(y, 2, axis=-1)
+            unfolded = [
+                None if t is None else tf.reshape(t, [*_static_or(frames.shape[:2], (batch, length)), *t.shape[1:]])
+                for t in (z, x)
+            ]
+            levels.append(LevelLatents(*unfolded))
+        return Encoding(levels, tf.reshape(log_det, [batch, length]))
+
+    def _step_seeds(self, seed: tf.Tensor | None) -> dict[str, dict[str, tf.Tensor]]:
+        """Arguments of a level's flow steps by name: seeds for the dropout in their coupling networks."""
+        if seed is None or self.hparams.coupling_dropout == 0.0:
+            return {}
+        return {_step_name(i): {"seed": s} for i, s in enumerate(split_seed(seed, self.hparams.depth))}
+
+    def _condition(self) -> tf.Tensor | None:
+        """Whether frames are conditioned on their past yet; None without `pretrain_steps`: always."""
+        return None if self.hparams.pretrain_steps == 0 else self.step >= self.hparams.pretrain_steps
+
+    # --- Prediction ---
+
+    def future(
+        self,
+        context: tf.Tensor,
+        num_frames: int | tf.Tensor,
+        temperature: float | tf.Tensor = 1.0,
+        dequantization_noise: tf.Tensor | None = None,
+    ) -> tfd.TransformedDistribution:
+        """p(x_{C+1..C+T} | x_1..x_C), the distribution of the continuous frames after a context.
+
+        Nested from the top level down: the base of a level's flow is its autoregressive prior given what comes from
+        the level above. Sampling draws one level for all frames and inverts its flow once, then goes on to the next.
+
+        Args:
+          context: uint8 [B, C, H, W, 3]; or continuous frames in the model's dtype.
+          num_frames: T.
+          temperature: factor of every sigma in the prior; 0 gives the conditional means.
+          dequantization_noise: [B, C, H, W, 3] in [0, 1), slots as in `bits_per_pixel`; default a fixed draw, so that
+            what follows is a function of the context alone.
+
+        Returns:
+          Distribution with batch shape [B] and event shape [T, H, W, 3].
+        """
+        config = self.hparams
+        context = self._checked_video(context, least_frames=int(config.conditional))
+        if not tf.is_tensor(num_frames) and num_frames < 1:
+            raise UserError(f"num_frames must be at least 1, got {num_frames}")
+        levels, _ = self._encode(self._dequantize(context, dequantization_noise, None, same_for_all=True))
+        *lower, top = zip(self.flow, self.priors, levels, strict=True)
+        flow, prior, clip = top
+        base = AutoregressivePrior(prior, clip, num_frames, None, temperature, self._condition())
+        distribution = tfd.TransformedDistribution(base, tfb.Invert(flow))
+        for flow, prior, clip in reversed(lower):
+            base = HierarchicalPrior(distribution, prior, clip, num_frames, temperature, self._condition())
+            distribution = tfd.TransformedDistribution(base, tfb.Invert(flow))
+        return distribution
+
+    def predict_frames(
+        self,
+        context: tf.Tensor,
+        num_frames: int | tf.Tensor,
+        temperature: float | tf.Tensor = 1.0,
+        seed: tf.Tensor | None = None,
+        dequantization_noise: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Samples the frames after a context.
+
+        Args:
+          context: uint8 [B, C, H, W, 3], C >= 1 of any length.
+          num_frames: T >= 1, also far beyond the length trained on.
+          temperature: factor of every sigma in the prior; 0 gives the conditional means.
+          seed: int32 [2] (or an int); without it a random one.
+          dequantization_noise: of the context, as in `future`.
+
+        Returns:
+          uint8 [B, T, H, W, 3]
+        """
+        seed = tfp.random.sanitize_seed(seed)
+        if not tf.executing_eagerly():
+            return self._predict_frames(context, num_frames, temperature, seed, dequantization_noise)
+        context = self._checked_video(context, least_frames=int(self.hparams.conditional))
+        if int(num_frames) < 1:
+            raise UserError(f"num_frames must be at least 1, got {int(num_frames)}")
+        # One compiled sampler for every number of frames and temperature, traced once per context length.
+        key = (context.shape[1], context.dtype, dequantization_noise is None)
+        if key not in self._predict_function_by_context:
+            self._predict_function_by_context[key] = tf.function(self._predict_frames, reduce_retracing=True)
+        return self._predict_function_by_context[key](
+            context,
+            tf.convert_to_tensor(num_frames, tf.int32),
+            tf.convert_to_tensor(temperature, self.float_dtype),
+            seed,
+            dequantization_noise,
+        )
+
+    def _predict_frames(
+        self,
+        context: tf.Tensor,
+        num_frames: int | tf.Tensor,
+        temperature: float | tf.Tensor,
+        seed: tf.Tensor,
+        noise: tf.Tensor | None,
+    ) -> tf.Tensor:
+        return pixels.to_uint8(self.future(context, num_frames, temperature, noise).sample(seed=seed))
+
+    def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
+        """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.
+
+        frames: continuous [B, T, H, W, 3] in the model's dtype; uint8 ones are dequantised first, with
+        `dequantization_noise` or a fixed draw.
+        """
+        frames = self._checked_video(frames, least_frames=1)
+        if frames.dtype == tf.uint8:
+            noise = self._noise(tf.shape(frames), None) if dequantization_noise is None else dequantization_noise
+            frames = pixels.from_uint8(frames, noise, self.hparams, self.float_dtype)
+        return [level.latents for level in self._encode(frames).levels]
+
+    def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
+        """The inverse of `encode`: continuous frames [B, T, H, W, 3]."""
+        x = None
+        for level, z in zip(reversed(self.flow), reversed(latents), strict=True):
+            x = level.inverse(tf.identity(z) if x is None else tf.concat([x, z], axis=-1))
+        return x
+
+    # --- Initialisation and training ---
+
+    def initialize(self, batch: tf.Tensor, seed: tf.Tensor | None = None) -> None:
+        """Data-dependent initialisation (Kingma and Dhariwal 2018, section 3.1), once, before the first step.
+
+        Layer after layer, sets every actnorm, those in the networks and latent encoders too, so that its output has
+        zero mean and unit variance per channel over the batch.
+
+        Args:
+          batch: uint8 [N, T, H, W, 3]; N large.
+          seed: int32 [2], of the dequantisation noise; default from `config.seed`.
+        """
+        seed = (self.hparams.seed, 0) if seed is None else seed
+        batch = self._checked_video(batch, least_frames=1)
+        frames = self._dequantize(batch, None, seed)
+        count, length, size, *_ = frames.shape
+        x = tf.reshape(frames, [-1, size, size, 3])
+        for level, prior in zip(self.flow, self.priors, strict=True):
+            *steps, squeeze = level.bijectors
+            x = squeeze.forward(x)
+            for step in reversed(steps):
+                x = step.initialize(x)
+            x, z = (None, x) if prior.is_top else tf.split(x, 2, axis=-1)
+            clip = [None if t is None else tf.reshape(t, [count, length, *t.shape[1:]]) for t in (z, x)]
+            prior.initialize(LevelLatents(*clip))
+
+    def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """`bits_per_pixel(video)`."""
+        del training  # Noise and dropout belong to `train_step` alone.
+        return self.bits_per_pixel(video)
+
+    @property
+    def metrics(self) -> list[tf_keras.metrics.Metric]:
+        return [self._bits_per_pixel_mean]
+
+    def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone."""
+        seed = tf.stack([tf.constant(self.hparams.seed, tf.int64), self.step])
+        noise_seed, training_seed = tf.unstack(tf.random.split(seed, 2))
+        noise = self._replica_noise(video, noise_seed)
+        variables = self.trainable_variables
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            bits = self._frame_bits_per_pixel(video, None, noise, None, training_seed if self._is_noisy() else None)
+            bits = tf.reduce_mean(bits, axis=1)
+            loss = tf.reduce_mean(bits) / replicas
+        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
+        # A variable without a gradient takes no part in this objective (the encoder while pre-training, say).
+        gradients = self.optimizer.aggregate_gradients([(g, v) for g, v in gradients if g is not None])
+        self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
+        self.step.assign_add(1)
+        self._bits_per_pixel_mean.update_state(bits)
+        return {
+            "bits_per_pixel": self._bits_per_pixel_mean.result(),
+            "gradient_norm": tf.linalg.global_norm([g for g, _ in gradients]),
+        }
+
+    def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Bits per pixel of clips uint8 [B, T, H, W, 3], with fixed noise."""
+        self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
+        return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
+
+    def _is_noisy(self) -> bool:
+        config = self.hparams
+        return max(config.coupling_dropout, config.latent_dropout, config.latent_noise) > 0
+
+    def _replica_noise(self, video: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the noise of the whole batch: how a batch is divided changes no number."""
+        replica = tf.distribute.get_replica_context()
+        replicas = 1 if replica is None else replica.num_replicas_in_sync
+        shape = self._noise_shape(tf.shape(video))
+        if replicas == 1:
+            return pixels.dequantization_noise(shape, seed)
+        whole = pixels.dequantization_noise(tf.concat([shape[:1] * replicas, shape[1:]], axis=0), seed)
+        first = replica.replica_id_in_sync_group * shape[0]
+        return whole[first : first + shape[0]]
+
+    # --- Pixels and checks ---
+
+    def _dequantize(
+        self,
+        video: tf.Tensor,
+        noise: tf.Tensor | None,
+        seed: tf.Tensor | None,
+        same_for_all: bool = False,
+    ) -> tf.Tensor:
+        """The frames to encode, continuous [B, T, H, W, 3], T one more with `condition_on_first_frame`.
+
+        same_for_all: one draw of noise for every video of the batch, so that a video's is not a matter of its place.
+        """
+        if self.hparams.condition_on_first_frame:
+            video = tf.concat([video[:, :1], video], axis=1)
+        if video.dtype != tf.uint8:
+            return video
+        shape = tf.shape(video)
+        if noise is None:
+            noise = self._noise(tf.concat([[1], shape[1:]], axis=0) if same_for_all else shape, seed)
+        else:
+            noise = tf.convert_to_tensor(noise)
+            if noise.shape.rank != 5 or not noise.shape[1:].is_compatible_with(video.shape[1:]):
+                raise UserError(f"dequantization_noise must be of shape {video.shape}, got {noise.shape}")
+        return pixels.from_uint8(video, noise, self.hparams, self.float_dtype)
+
+    def _noise(self, shape: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        return pixels.dequantization_noise(shape, _DEFAULT_SEED if seed is None else seed)
+
+    def _noise_shape(self, video_shape: tf.Tensor) -> tf.Tensor:
+        return video_shape + tf.constant([0, int(self.hparams.condition_on_first_frame), 0, 0, 0])
+
+    def _checked_video(self, video: tf.Tensor, least_frames: int) -> tf.Tensor:
+        """The video as a tensor, or a `UserError` that says what is wrong with it."""
+        video = tf.convert_to_tensor(video)
+        size = self.hparams.frame_size
+        if video.dtype not in (tf.uint8, self.float_dtype):
+            raise UserError(f"expected a video of dtype uint8, got {video.dtype.name}; convert it to values 0..255")
+        if video.shape.rank != 5:
+            raise UserError(f"expected a video [batch, frames, {size}, {size}, 3], got shape {video.shape}")
+        if not video.shape[2:].is_compatible_with([size, size, 3]):
+            raise UserError(
+                f"expected frames of {size}x{size} with 3 channels, got {video.shape[2:]}; resize the video "
+                "or choose another frame_size"
+            )
+        if video.shape[1] is not None and video.shape[1] < least_frames:
+            raise UserError(f"expected at least {least_frames} frames, got {video.shape[1]}; give a longer video")
+        return tf.ensure_shape(video, [None, None, size, size, 3])
+
+
+def _build_level(config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType) -> tfb.Chain:
+    """One level of the flow as a Chain: squeeze, then `depth` steps."""
+    in_channels = 3 * 2**level
+    channels = 4 * in_channels
+    affine = config.coupling == "affine"
+    steps = []
+    for index in range(config.depth):
+        network = ConvStack(
+            channels // 2,
+            config.coupling_width,
+            channels if affine else channels // 2,
+            config.coupling_activation,
+            rng,
+            config.coupling_dropout,
+            paired=affine,
+            dtype=dtype,
+        )
+        coupling = (AffineCoupling if affine else AdditiveCoupling)(channels, network, dtype)
+        parts = ActNorm(channels, dtype), InvertibleConv1x1(channels, rng, dtype), coupling
+        steps.append(FlowStep(*parts, name=_step_name(index)))
+    return flow_level(Squeeze(in_channels, dtype), steps, name=f"level_{level}")
+
+
+def _step_name(index: int) -> str:
+    return f"step_{index}"
+
+
+def _static_or(static: tf.TensorShape, dynamic: tuple[tf.Tensor, ...]) -> list:
+    """The sizes known when tracing, and tensors for the others."""
+    return [d if s is None else s for s, d in zip(static, dynamic, strict=True)]

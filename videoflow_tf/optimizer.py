@@ -1,0 +1,62 @@
+"""Adam with the paper's learning-rate schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from videoflow_tf.config import VideoFlowConfig
+
+
+class LearningRate(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to `learning_rate`, then constant; linear to zero between `decay_from` and `decay_until`."""
+
+    def __init__(self, learning_rate: float, warmup_steps: int, decay_from: int = 0, decay_until: int = 0) -> None:
+        self._config = {
+            "learning_rate": learning_rate,
+            "warmup_steps": warmup_steps,
+            "decay_from": decay_from,
+            "decay_until": decay_until,
+        }
+
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
+        """The rate, float32 [], of the update that follows `step` completed ones."""
+        config = self._config
+        step = tf.cast(step, tf.float32)
+        rate = tf.constant(config["learning_rate"], tf.float32)
+        if config["warmup_steps"] > 0:
+            # Step + 1: the first update counts too.
+            rate *= tf.minimum(1.0, (step + 1.0) / config["warmup_steps"])
+        if config["decay_until"] > 0:
+            left = (config["decay_until"] - step) / (config["decay_until"] - config["decay_from"])
+            rate *= tf.clip_by_value(left, 0.0, 1.0)
+        return rate
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(self._config)
+
+
+class Adam(tf_keras.optimizers.Adam):
+    """Adam that leaves the weights as they are at the end of `fit`.
+
+    With a moving average Keras would then replace the weights by it, and the next `fit` would go on from there.
+    """
+
+    def finalize_variable_values(self, var_list: list[tf.Variable]) -> None:
+        """Does nothing; Keras calls it at the end of `fit`."""
+
+    def load_averages(self, var_list: list[tf.Variable]) -> None:
+        """Assigns to every variable its moving average."""
+        super().finalize_variable_values(var_list)
+
+
+def make_optimizer(config: VideoFlowConfig) -> Adam:
+    """The optimizer of `config`, not built: a moving average starts from the weights of the time of `build`."""
+    return Adam(
+        LearningRate(config.learning_rate, config.warmup_steps, config.decay_from, config.decay_until),
+        global_clipnorm=config.clip_norm or None,
+        use_ema=config.ema_decay > 0,
+        ema_momentum=config.ema_decay,
+    )
