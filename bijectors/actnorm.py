@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from bijectors.one_pass import OnePassBijector
+from bijectors.one_pass import OnePassBijector, per_image
 
 # The official code learns log(scale)/3: a scale then moves three times as far in a step.
 LOG_SCALE_FACTOR = 3.0
@@ -15,7 +15,7 @@ class ActNorm(OnePassBijector):
     """Per-channel shift and scale, set by the first batch to give zero mean and unit variance.
 
         forward   y = (x + bias) * exp(3 log_scale)
-        inverse   x = y * exp(-3 log_scale) - bias
+        inverse   x = y / exp(3 log_scale) - bias
         log|det dy/dx| =  H W sum_c 3 log_scale_c        [...]
         log|det dx/dy| = -H W sum_c 3 log_scale_c        [...]
 
@@ -30,6 +30,8 @@ class ActNorm(OnePassBijector):
 
     def initialize(self, x: tf.Tensor) -> None:
         """Sets bias and scale so that `forward(x)` has zero mean and unit variance per channel; x [..., H, W, C]."""
+        if x.shape[-1] != self.num_channels:
+            raise ValueError(f"{self.name}: expected an input [..., H, W, {self.num_channels}], got {x.shape}")
         bias, log_scale = normalizing_statistics(x)
         self.bias.assign(bias)
         self.log_scale.assign(log_scale)
@@ -55,10 +57,3 @@ def normalizing_statistics(x: tf.Tensor, axes: list[int] | None = None) -> tuple
     mean, variance = tf.nn.moments(x, axes)
     # A channel without variance (a black margin, say) keeps a finite scale.
     return -mean, -tf.math.log(tf.sqrt(variance) + 1e-6) / LOG_SCALE_FACTOR
-
-
-def per_image(log_det_per_pixel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Log-det [N] of applying one per-pixel map to every pixel of x [N, H, W, C]."""
-    shape = tf.shape(x)
-    num_pixels = tf.cast(shape[1] * shape[2], log_det_per_pixel.dtype)
-    return tf.fill(shape[:1], log_det_per_pixel * num_pixels)

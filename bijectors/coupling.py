@@ -40,12 +40,10 @@ class _Coupling(OnePassBijector):
 
     def _run_network(self, first: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         parameters = self.network(first, **kwargs)
-        expected = self._parameters_per_channel * self.num_channels // 2
-        if parameters.shape[-1] != expected:
-            raise ValueError(
-                f"{self.name}: expected {expected} channels from the network for {self.num_channels} input channels, "
-                f"got {parameters.shape[-1]}"
-            )
+        # Of another size it could still broadcast, and the log-det would count too few pixels.
+        expected = tf.TensorShape([*first.shape[:-1], self._parameters_per_channel * self.num_channels // 2])
+        if not parameters.shape.is_compatible_with(expected):
+            raise ValueError(f"{self.name}: expected {expected} from the network, got {parameters.shape}")
         return parameters
 
     _parameters_per_channel: int

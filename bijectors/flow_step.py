@@ -8,10 +8,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from bijectors.actnorm import ActNorm, per_image
+from bijectors.actnorm import ActNorm
 from bijectors.coupling import AdditiveCoupling, AffineCoupling
 from bijectors.invertible_conv import InvertibleConv1x1, mix_channels
-from bijectors.one_pass import OnePassBijector
+from bijectors.one_pass import OnePassBijector, per_image
 from bijectors.squeeze import Squeeze
 
 
@@ -33,9 +33,13 @@ class FlowStep(OnePassBijector):
         coupling: AffineCoupling | AdditiveCoupling,
         name: str = "flow_step",
     ) -> None:
-        channels = {part.num_channels for part in (actnorm, conv, coupling)}
-        if len(channels) > 1:
-            raise ValueError(f"{name}: the parts differ in their number of channels: {sorted(channels)}")
+        parts = (actnorm, conv, coupling)
+        for what, found in (
+            ("number of channels", {part.num_channels for part in parts}),
+            ("dtype", {part.dtype.name for part in parts}),
+        ):
+            if len(found) > 1:
+                raise ValueError(f"{name}: the parts differ in their {what}: {sorted(found)}")
         super().__init__(num_channels=actnorm.num_channels, dtype=actnorm.dtype, name=name)
         self.actnorm, self.conv, self.coupling = actnorm, conv, coupling
 
@@ -75,4 +79,7 @@ def flow_level(squeeze: Squeeze, steps: Sequence[FlowStep], name: str = "level")
 
     Keyword arguments go to a step by its name: `level.forward(x, step_3={"seed": seed})`.
     """
+    names = [step.name for step in steps]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{name}: the steps need names of their own, got {names}")
     return tfb.Chain([*reversed(steps), squeeze], name=name)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from bijectors.actnorm import per_image
-from bijectors.one_pass import OnePassBijector
+from bijectors.one_pass import OnePassBijector, per_image
 
 
 class InvertibleConv1x1(OnePassBijector):
@@ -32,9 +31,7 @@ class InvertibleConv1x1(OnePassBijector):
         rotation, _ = np.linalg.qr(gaussian)
         packed, order = (t.numpy() for t in tf.linalg.lu(rotation))  # rotation[order] = L U
         diagonal = np.diag(packed)
-        self.permutation = tf.Variable(
-            np.eye(num_channels)[:, order], trainable=False, dtype=dtype, name="permutation"
-        )
+        self.permutation = tf.Variable(np.eye(num_channels)[:, order], trainable=False, dtype=dtype, name="permutation")
         self.lower = tf.Variable(np.tril(packed, -1), dtype=dtype, name="lower")
         self.upper = tf.Variable(np.triu(packed, 1), dtype=dtype, name="upper")
         self.sign_s = tf.Variable(np.sign(diagonal), trainable=False, dtype=dtype, name="sign_s")

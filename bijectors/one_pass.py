@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -23,7 +24,8 @@ class OnePassBijector(tfb.Bijector, abc.ABC):
     the value. The cache goes by the identity of the tensor: to evaluate anew on equal numbers (after changing a
     weight eagerly, say), pass a fresh tensor such as `tf.identity(x)`.
 
-    Keyword arguments of the public methods (a `seed`, for instance) are handed on to both methods.
+    Keyword arguments of the public methods (a `seed`, for instance) are handed on to both methods. The cache keeps
+    every graph that was traced through a bijector alive, as in all of TFP; `bijector._cache.clear()` lets go of them.
     """
 
     # TFP's own idiom for one evaluation, as in its FFJORD; internal to TFP, hence TFP's exact version pin.
@@ -31,11 +33,15 @@ class OnePassBijector(tfb.Bijector, abc.ABC):
         forward_name="_augmented_forward", inverse_name="_augmented_inverse"
     )
 
-    def __init__(self, *, num_channels: int, dtype: tf.DType, name: str) -> None:
-        """`num_channels`: C of the input of `forward`. No `parameters` are handed to TFP, so that its cache, which
-        compares them, never takes one layer for another of the same sizes."""
+    def __init__(self, *, num_channels: int, dtype: tf.DType, name: str, out_channels: int | None = None) -> None:
+        """`num_channels`: C of the input of `forward`; `out_channels`: C' of its output, the same by default. No
+        `parameters` are handed to TFP, so that its cache, which compares them, never takes one layer for another of
+        the same sizes."""
+        if num_channels < 1:
+            raise ValueError(f"{name}: expected at least one channel, got {num_channels}")
         super().__init__(forward_min_event_ndims=3, dtype=dtype, name=name)
         self._num_channels = num_channels
+        self._out_channels = num_channels if out_channels is None else out_channels
 
     @property
     def num_channels(self) -> int:
@@ -56,26 +62,28 @@ class OnePassBijector(tfb.Bijector, abc.ABC):
         return unfold(y), {"ildj": -unfold(log_det)}
 
     def _augmented_inverse(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        images, unfold = fold_leading(y, self.num_channels, self.name)
+        images, unfold = fold_leading(y, self._out_channels, self.name)
         x, log_det = self._inverse_and_log_det(images, **kwargs)
         return unfold(x), {"ildj": unfold(log_det)}
 
-    # TFP asks these two only when the log-det comes before the value. The value is held until its attributes are
-    # read: the cache forgets them with it.
+    # TFP asks these two only when the log-det comes before the value.
     def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        y = self._cache.forward(x, **kwargs)
-        log_det = -self._cache.forward_attributes(x, **kwargs)["ildj"]
-        del y
-        return log_det
+        self._cache.forward(x, **kwargs)
+        return -self._cache.forward_attributes(x, **kwargs)["ildj"]
 
     def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        x = self._cache.inverse(y, **kwargs)
-        log_det = self._cache.inverse_attributes(y, **kwargs)["ildj"]
-        del x
-        return log_det
+        self._cache.inverse(y, **kwargs)
+        return self._cache.inverse_attributes(y, **kwargs)["ildj"]
 
 
-def fold_leading(x: tf.Tensor, num_channels: int, name: str):
+def per_image(log_det_per_pixel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Log-det [N] of applying one per-pixel map to every pixel of x [N, H, W, C]."""
+    shape = tf.shape(x)
+    num_pixels = tf.cast(shape[1] * shape[2], log_det_per_pixel.dtype)
+    return tf.fill(shape[:1], log_det_per_pixel * num_pixels)
+
+
+def fold_leading(x: tf.Tensor, num_channels: int, name: str) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Folds x [..., H, W, C] to [N, H, W, C].
 
     Returns:

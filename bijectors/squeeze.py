@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from bijectors.one_pass import OnePassBijector, fold_leading
+from bijectors.one_pass import OnePassBijector
 
 
 class Squeeze(OnePassBijector):
@@ -19,29 +19,24 @@ class Squeeze(OnePassBijector):
     """
 
     def __init__(self, num_channels: int, dtype: tf.DType = tf.float32, name: str = "squeeze") -> None:
-        super().__init__(num_channels=num_channels, dtype=dtype, name=name)
+        super().__init__(num_channels=num_channels, out_channels=4 * num_channels, dtype=dtype, name=name)
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if any(size is not None and size % 2 for size in x.shape[1:3]):
             raise ValueError(f"{self.name}: expected even H and W, got {x.shape[1:3]}")
         shape = tf.shape(x)
-        height, width = (x.shape[i] if x.shape[i] is not None else shape[i] for i in (1, 2))
-        blocks = tf.reshape(x, [-1, height // 2, 2, width // 2, 2, self.num_channels])
+        batch, height, width = (shape[i] if x.shape[i] is None else x.shape[i] for i in range(3))
+        blocks = tf.reshape(x, [batch, height // 2, 2, width // 2, 2, self.num_channels])
         blocks = tf.transpose(blocks, [0, 1, 3, 5, 2, 4])  # [N, H/2, W/2, C, dy, dx]
-        y = tf.reshape(blocks, [-1, height // 2, width // 2, 4 * self.num_channels])
+        y = tf.reshape(blocks, [batch, height // 2, width // 2, 4 * self.num_channels])
         return y, tf.zeros(shape[:1], x.dtype)
-
-    def _augmented_inverse(self, y: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        images, unfold = fold_leading(y, 4 * self.num_channels, self.name)
-        x, log_det = self._inverse_and_log_det(images)
-        return unfold(x), {"ildj": unfold(log_det)}
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shape = tf.shape(y)
-        height, width = (y.shape[i] if y.shape[i] is not None else shape[i] for i in (1, 2))
-        blocks = tf.reshape(y, [-1, height, width, self.num_channels, 2, 2])
+        batch, height, width = (shape[i] if y.shape[i] is None else y.shape[i] for i in range(3))
+        blocks = tf.reshape(y, [batch, height, width, self.num_channels, 2, 2])
         blocks = tf.transpose(blocks, [0, 1, 4, 2, 5, 3])  # [N, H/2, dy, W/2, dx, C]
-        x = tf.reshape(blocks, [-1, 2 * height, 2 * width, self.num_channels])
+        x = tf.reshape(blocks, [batch, 2 * height, 2 * width, self.num_channels])
         return x, tf.zeros(shape[:1], y.dtype)
 
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:

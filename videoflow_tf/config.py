@@ -102,7 +102,9 @@ class VideoFlowConfig:
     latent_architecture: str = _field("residual", "network of the conv2d encoder")
     latent_pre_output_channels: int = _field(512, "width of the last block of the conv2d encoder's conv_blocks")
     num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see")
-    condition_on_first_frame: bool = _field(False, "encode the first frame twice at the start; the conv2d encoder always sees its latent")
+    condition_on_first_frame: bool = _field(
+        False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
+    )
     latent_skip: bool = _field(True, "add the last latent to the predicted mean")
     latent_noise: float = _field(0.0, "standard deviation of Gaussian noise on the encoder's input (training only)")
     latent_dropout: float = _field(0.0, "dropout rate in the conv3d encoder (training only)")

@@ -139,9 +139,7 @@ class VideoFlow(tf_keras.Model):
         x = tf.reshape(tf.identity(frames), [-1, size, size, 3])  # [B*T, H, W, 3]
         log_det = tf.zeros(tf.shape(x)[:1], self.float_dtype)
         levels = []
-        for index, (level, level_seed) in enumerate(
-            zip(self.flow, split_seed(seed, len(self.flow)), strict=True)
-        ):
+        for index, (level, level_seed) in enumerate(zip(self.flow, split_seed(seed, len(self.flow)), strict=True)):
             kwargs = self._step_seeds(level_seed)
             y = level.forward(x, **kwargs)
             log_det += level.forward_log_det_jacobian(x, **kwargs)

@@ -206,9 +206,7 @@ class AutoregressivePrior(tfd.Distribution):
         shape = tf.concat([repeated.batch_shape_tensor(), repeated.event_shape_tensor()], axis=0)
         noise = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
         noise = tf.ensure_shape(noise, [*repeated.batch_shape, *repeated.event_shape])
-        z = self._prior.sample(
-            repeated._context, repeated._hidden, noise, self._temperature, condition=self._condition
-        )
+        z = self._prior.sample(repeated._context, repeated._hidden, noise, self._temperature, condition=self._condition)
         return tf.reshape(z, tf.concat([[n, tf.shape(self._context.latents)[0]], tf.shape(z)[1:]], axis=0))
 
     def _repeated(self, copies: int | tf.Tensor) -> AutoregressivePrior:
@@ -264,9 +262,7 @@ class HierarchicalPrior(tfd.Distribution):
     def _given(self, hidden: tf.Tensor, copies: int | tf.Tensor) -> AutoregressivePrior:
         """p(z | h) for hidden [copies * B, T, h, w, c]."""
         context = _tile_context(self._context, copies)
-        return AutoregressivePrior(
-            self._prior, context, self._num_frames, hidden, self._temperature, self._condition
-        )
+        return AutoregressivePrior(self._prior, context, self._num_frames, hidden, self._temperature, self._condition)
 
     def _log_prob(self, value: tf.Tensor) -> tf.Tensor:
         folded, copies, leading = fold_samples(value, self._context.latents)

@@ -20,9 +20,7 @@ class Conv2DEncoder(WindowEncoder):
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv2d"
     ) -> None:
-        super().__init__(
-            config.num_past_latents, config.condition_on_first_frame, skip=config.latent_skip, name=name
-        )
+        super().__init__(config.num_past_latents, config.condition_on_first_frame, skip=config.latent_skip, name=name)
         channels = config.latent_shape(level)[-1]
         self.noise, self.architecture = config.latent_noise, config.latent_architecture
         inner = channels * (self.window + (level < config.levels - 1))

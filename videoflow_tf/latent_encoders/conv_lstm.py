@@ -59,9 +59,7 @@ class ConvLSTMEncoder(LatentEncoder):
         """The input's part of the gates: [N, h, w, C] -> [N, h, w, 4 width]."""
         return tf.nn.conv2d(x, self.kernel[:, :, : -self.width], strides=1, padding="SAME") + self.bias
 
-    def _run(
-        self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _run(self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
         image = latents.shape[2:]
         previous = tf.reshape(latents[:, :-1], [-1, *image])
@@ -89,9 +87,7 @@ class ConvLSTMEncoder(LatentEncoder):
         hidden = tf.transpose(hidden[start - 1 :], [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
         last = latents[:, start - 1 : -1]
         shape = tf.shape(last)
-        folded = self._gaussian(
-            tf.reshape(hidden, [-1, *hidden.shape[2:]]), tf.reshape(last, [-1, *latents.shape[2:]])
-        )
+        folded = self._gaussian(tf.reshape(hidden, [-1, *hidden.shape[2:]]), tf.reshape(last, [-1, *latents.shape[2:]]))
         return Gaussian(*(tf.reshape(t, shape) for t in folded))
 
     def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> State:

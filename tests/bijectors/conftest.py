@@ -1,0 +1,141 @@
+"""One table of named bijectors drives the generic tests; every test gets fresh instances from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from bijectors import ActNorm, AdditiveCoupling, AffineCoupling, FlowStep, InvertibleConv1x1, Squeeze, flow_level
+
+
+class CountingNetwork(tf.Module):
+    """A small coupling network [N, H, W, in] -> [N, H, W, out] that records every call (at trace time in a graph)."""
+
+    def __init__(self, in_channels: int, out_channels: int, seed: int, dtype: tf.DType) -> None:
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        hidden = 5
+        self.first = tf.Variable(rng.normal(size=[3, 3, in_channels, hidden]) * 0.3, dtype=dtype)
+        self.second = tf.Variable(rng.normal(size=[1, 1, hidden, out_channels]) * 0.5, dtype=dtype)
+        self.calls: list[dict[str, Any]] = []
+        self.initialized_with: tf.Tensor | None = None
+
+    def initialize(self, x: tf.Tensor) -> None:
+        self.initialized_with = x
+
+    def __call__(self, x: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        self.calls.append({"seed": seed})
+        hidden = tf.tanh(tf.nn.conv2d(x, self.first, 1, "SAME"))
+        return tf.nn.conv2d(hidden, self.second, 1, "SAME")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A named bijector: `build(dtype, seed)` gives it with weights moved off their initial values."""
+
+    name: str
+    channels: int
+    constructor: Callable[[tf.DType, int], tfb.Bijector]
+    squeezes: bool = False
+    learned: bool = True
+    num_networks: int = 0
+
+    def build(self, dtype: tf.DType = tf.float64, seed: int = 0) -> tfb.Bijector:
+        bijector = self.constructor(dtype, seed)
+        perturb(bijector, seed)
+        return bijector
+
+    def event_shape(self, direction: str) -> list[int]:
+        """[H, W, C] of what `forward` or `inverse` takes; H and W differ, so that none stands for both."""
+        if direction == "inverse" and self.squeezes:
+            return [1, 2, 4 * self.channels]
+        return [2, 4, self.channels]
+
+    def sample(self, direction: str, *leading: int, dtype: tf.DType = tf.float64) -> tf.Tensor:
+        """An input [*leading, H, W, C] of `forward` or `inverse`."""
+        values = np.random.default_rng(7).normal(size=[*leading, *self.event_shape(direction)])
+        return tf.constant(values, dtype)
+
+
+def perturb(bijector: tfb.Bijector, seed: int = 0) -> None:
+    """Moves every trainable variable, hidden triangles of the 1x1 convolution included, by N(0, 0.3)."""
+    rng = np.random.default_rng([seed, 1])
+    for variable in bijector.trainable_variables:
+        variable.assign_add(tf.constant(0.3 * rng.normal(size=variable.shape), variable.dtype))
+
+
+def coupling(kind: type, channels: int, dtype: tf.DType, seed: int) -> AffineCoupling | AdditiveCoupling:
+    outputs = channels if kind is AffineCoupling else channels // 2
+    return kind(channels, CountingNetwork(channels // 2, outputs, seed, dtype), dtype=dtype)
+
+
+def flow_step(kind: type, channels: int, dtype: tf.DType, seed: int, name: str = "step_0") -> FlowStep:
+    conv = InvertibleConv1x1(channels, seed=seed, dtype=dtype)
+    return FlowStep(ActNorm(channels, dtype=dtype), conv, coupling(kind, channels, dtype, seed), name=name)
+
+
+def level(dtype: tf.DType, seed: int) -> tfb.Chain:
+    steps = [flow_step(AffineCoupling, 8, dtype, 2 * seed + i, name=f"step_{i}") for i in range(2)]
+    return flow_level(Squeeze(2, dtype=dtype), steps)
+
+
+CASES = [
+    Case("actnorm", 3, lambda dtype, seed: ActNorm(3, dtype=dtype)),
+    Case("invertible_conv", 5, lambda dtype, seed: InvertibleConv1x1(5, seed=seed, dtype=dtype)),
+    Case("affine_coupling", 4, lambda dtype, seed: coupling(AffineCoupling, 4, dtype, seed), num_networks=1),
+    Case("additive_coupling", 4, lambda dtype, seed: coupling(AdditiveCoupling, 4, dtype, seed), num_networks=1),
+    Case("squeeze", 3, lambda dtype, seed: Squeeze(3, dtype=dtype), squeezes=True, learned=False),
+    Case("flow_step_affine", 4, lambda dtype, seed: flow_step(AffineCoupling, 4, dtype, seed), num_networks=1),
+    Case("flow_step_additive", 4, lambda dtype, seed: flow_step(AdditiveCoupling, 4, dtype, seed), num_networks=1),
+    Case("flow_level", 2, level, squeezes=True, num_networks=2),
+]
+
+
+def _case_fixture(cases: list[Case]):
+    return pytest.fixture(params=cases, ids=lambda case: case.name)(lambda request: request.param)
+
+
+case = _case_fixture(CASES)
+learned_case = _case_fixture([case for case in CASES if case.learned])
+network_case = _case_fixture([case for case in CASES if case.num_networks])
+
+
+@pytest.fixture(params=["forward", "inverse"])
+def direction(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=[tf.float32, tf.float64], ids=lambda dtype: dtype.name)
+def dtype(request) -> tf.DType:
+    return request.param
+
+
+@pytest.fixture(params=[AffineCoupling, AdditiveCoupling], ids=lambda kind: kind.__name__)
+def coupling_kind(request) -> type:
+    return request.param
+
+
+@pytest.fixture
+def make_coupling() -> Callable:
+    return coupling
+
+
+@pytest.fixture
+def make_flow_step() -> Callable:
+    return flow_step
+
+
+@pytest.fixture
+def make_level() -> Callable:
+    return level
+
+
+@pytest.fixture
+def move_weights() -> Callable:
+    return perturb

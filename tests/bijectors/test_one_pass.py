@@ -1,0 +1,136 @@
+"""One evaluation gives value and log-det, whatever asks for them and in whatever order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from bijectors.one_pass import OnePassBijector, fold_leading
+
+
+def networks(bijector: tfb.Bijector) -> list[tf.Module]:
+    """The coupling networks inside."""
+    return [module for module in bijector.submodules if hasattr(module, "calls")]
+
+
+def trace(bijector: tfb.Bijector, function, x: tf.Tensor) -> list[int]:
+    """Traces `function` once and gives how often each network was called."""
+    found = networks(bijector)
+    for network in found:
+        network.calls.clear()
+    tf.function(function).get_concrete_function(tf.TensorSpec(x.shape, x.dtype))
+    return [len(network.calls) for network in found]
+
+
+@pytest.mark.parametrize("wrap", [lambda b: b, lambda b: tfb.Chain([b])], ids=["bare", "in_chain"])
+@pytest.mark.parametrize("order", [("value", "log_det"), ("log_det", "value"), ("log_det", "log_det")], ids="-".join)
+def test_network_is_called_once(network_case, direction, order, wrap):
+    bijector = network_case.build()
+    wrapped = wrap(bijector)
+    methods = {
+        "value": getattr(wrapped, direction),
+        "log_det": lambda x: getattr(wrapped, f"{direction}_log_det_jacobian")(x, event_ndims=4),
+    }
+    x = network_case.sample(direction, 2, 3)
+    calls = trace(bijector, lambda x: [methods[name](x) for name in order], x)
+    assert calls == [1] * network_case.num_networks
+
+
+def test_network_is_called_once_eagerly(network_case, direction):
+    bijector = network_case.build()
+    x = network_case.sample(direction, 2)
+    value = getattr(bijector, direction)(x)
+    getattr(bijector, f"{direction}_log_det_jacobian")(x)
+    assert value.shape[0] == 2
+    assert [len(network.calls) for network in networks(bijector)] == [1] * network_case.num_networks
+
+
+def test_log_det_of_a_value_just_computed_is_free(network_case):
+    bijector = network_case.build()
+
+    def there_and_back(x):
+        y = bijector.forward(x)
+        return bijector.inverse(y), bijector.inverse_log_det_jacobian(y)
+
+    assert trace(bijector, there_and_back, network_case.sample("forward", 2)) == [1] * network_case.num_networks
+
+
+@pytest.mark.parametrize("method", ["log_prob", "sample_and_log_prob"])
+def test_network_is_called_once_in_a_transformed_distribution(network_case, method):
+    bijector = network_case.build()
+    base = tfd.Sample(tfd.Normal(tf.constant(0.0, tf.float64), 1.0), [3, *network_case.event_shape("inverse")])
+    clips = tfd.TransformedDistribution(base, tfb.Invert(bijector))
+
+    def function(x):
+        if method == "log_prob":
+            return clips.log_prob(x)
+        drawn = clips.sample(2, seed=[1, 2])
+        return drawn, clips.log_prob(drawn)
+
+    assert trace(bijector, function, network_case.sample("forward", 2, 3)) == [1] * network_case.num_networks
+
+
+def test_seed_reaches_the_network(coupling_kind, make_coupling, make_flow_step, direction):
+    coupling = make_coupling(coupling_kind, 4, tf.float64, 0)
+    step = make_flow_step(coupling_kind, 4, tf.float64, 0)
+    for bijector in (coupling, step):
+        x = tf.zeros([1, 2, 2, 4], tf.float64)
+        value = getattr(bijector, direction)(x, seed=11)
+        getattr(bijector, f"{direction}_log_det_jacobian")(x, seed=11)
+        getattr(bijector, f"{direction}_log_det_jacobian")(x, seed=12)
+        (network,) = networks(bijector)
+        assert value is not None
+        assert [call["seed"] for call in network.calls] == [11, 12]  # One evaluation a seed.
+
+
+def test_tensor_seed_reaches_every_network_of_a_chain(make_level):
+    level, seed = make_level(tf.float64, 0), tf.constant([3, 4])
+    seeds = {"step_0": {"seed": seed}, "step_1": {"seed": seed}}
+    x = tf.zeros([1, 2, 4, 2], tf.float64)
+    calls = trace(level, lambda x: (level.forward(x, **seeds), level.forward_log_det_jacobian(x, **seeds)), x)
+    assert calls == [1, 1]
+    assert all(network.calls[0]["seed"] is seed for network in networks(level))
+
+
+class Doubling(OnePassBijector):
+    """The least a subclass can be."""
+
+    def _forward_and_log_det(self, x):
+        return 2.0 * x, tf.fill(tf.shape(x)[:1], 12.0 * np.log(2.0))
+
+    def _inverse_and_log_det(self, y):
+        return y / 2.0, tf.fill(tf.shape(y)[:1], -12.0 * np.log(2.0))
+
+
+def test_a_subclass_needs_two_methods_only():
+    bijector = Doubling(num_channels=3, dtype=tf.float32, name="doubling")
+    x = tf.random.stateless_normal([5, 2, 2, 3], seed=[1, 2])
+    assert bijector.num_channels == 3
+    np.testing.assert_array_equal(bijector.forward(x), 2.0 * x)
+    np.testing.assert_array_equal(bijector.inverse(tf.identity(x)), x / 2.0)
+    np.testing.assert_allclose(bijector.forward_log_det_jacobian(tf.identity(x)), [12.0 * np.log(2.0)] * 5, rtol=1e-6)
+    np.testing.assert_allclose(bijector.inverse_log_det_jacobian(tf.identity(x)), [-12.0 * np.log(2.0)] * 5, rtol=1e-6)
+
+
+def test_a_subclass_without_its_methods_cannot_be_made():
+    with pytest.raises(TypeError, match="abstract"):
+        OnePassBijector(num_channels=3, dtype=tf.float32, name="nothing")
+
+
+@pytest.mark.parametrize("leading", [(), (2,), (2, 3), (2, 3, 4)], ids=str)
+def test_fold_leading(leading):
+    x = tf.random.stateless_normal([*leading, 2, 4, 3], seed=[1, 2])
+    folded, unfold = fold_leading(x, 3, "layer")
+    np.testing.assert_array_equal(folded, np.reshape(x, [-1, 2, 4, 3]))
+    np.testing.assert_array_equal(unfold(folded), x)
+    np.testing.assert_array_equal(unfold(folded[:, 0, 0, 0]), x[..., 0, 0, 0])
+
+
+def test_an_empty_batch_stays_empty(case):
+    bijector = case.build()
+    x = case.sample("forward", 0)
+    assert list(bijector.forward(x).shape) == [0, *case.event_shape("inverse")]
+    assert list(bijector.forward_log_det_jacobian(x).shape) == [0]

@@ -1,0 +1,172 @@
+"""The moving shapes: what they look like, how they move, and that the splits are apart."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from videoflow_tf.config import PRESETS
+from videoflow_tf.data import eval_videos, train_clips
+from videoflow_tf.data import shapes as shapes_lib
+
+CONFIG = PRESETS["demo"]
+SIZE = 1.2
+PIXELS = 6.4  # A unit of the canvas, in pixels of a 64 x 64 frame.
+
+
+def draw(shape="circle", size=SIZE, colour=(255, 0, 0), direction=(1, 0), times=(0,), frame_size=64, background=0):
+    """One video: uint8 [T, H, W, 3]."""
+    return shapes_lib.render(
+        tf.constant([shapes_lib.SHAPES.index(shape)]),
+        tf.constant([size]),
+        tf.constant([colour], tf.uint8),
+        tf.constant([direction], tf.float32),
+        tf.constant([times], tf.float32),
+        frame_size=frame_size,
+        background=background,
+    ).numpy()[0]
+
+
+def coverage(frame):
+    """float [H, W]: the part of each pixel that a red shape on black covers."""
+    return frame[:, :, 0] / 255.0
+
+
+def centre_of_mass(frame):
+    """Row and column, in pixels from the top left corner."""
+    weights = coverage(frame)
+    middles = np.arange(len(weights)) + 0.5
+    return np.array([(weights.sum(1) * middles).sum(), (weights.sum(0) * middles).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize(
+    ("shape", "area"),
+    [("circle", math.pi * SIZE**2), ("square", 4 * SIZE**2), ("triangle", math.sqrt(3) * SIZE**2)],
+)
+@pytest.mark.parametrize("frame_size", [64, 100])
+def test_area(shape, area, frame_size):
+    pixels = coverage(draw(shape, frame_size=frame_size)[0]).sum()
+    assert pixels == pytest.approx(area * (frame_size / 10) ** 2, rel=0.01)
+
+
+def test_square_covers_its_pixels_exactly():
+    frame = draw("square", size=1.25)[0]  # 8 pixels to every side of the centre.
+    expected = np.zeros([64, 64, 3], np.uint8)
+    expected[24:40, 24:40, 0] = 255
+    np.testing.assert_array_equal(frame, expected)
+
+
+def test_edges_are_antialiased():
+    frame = draw("square", size=1.25 + 0.25 / PIXELS)[0]  # A quarter of a pixel more.
+    np.testing.assert_array_equal(frame[32, 22:26, 0], [0, 64, 255, 255])
+
+
+def test_triangle_stands_on_its_base():
+    covered = coverage(draw("triangle", size=1.25)[0])
+    rows = np.flatnonzero(covered.max(axis=1) > 0.5)
+    # Base s = 8 pixels below the centre, height s * sqrt(3).
+    assert rows.max() == 39 and rows.min() == pytest.approx(40 - 8 * math.sqrt(3), abs=1)
+    widths = covered.sum(axis=1)
+    assert widths[39] == pytest.approx(16, abs=1)
+    assert (np.diff(widths[rows]) > 0).all()
+    np.testing.assert_array_equal(covered, covered[:, ::-1])
+
+
+@pytest.mark.parametrize("shape", shapes_lib.SHAPES)
+@pytest.mark.parametrize("direction", shapes_lib.DIRECTIONS.tolist())
+def test_moves_by_a_tenth_of_the_frame(shape, direction):
+    video = draw(shape, direction=direction, times=range(4))
+    moves = np.diff([centre_of_mass(frame) for frame in video], axis=0)
+    right, up = direction
+    np.testing.assert_allclose(moves, np.tile([-up * PIXELS, right * PIXELS], (3, 1)), atol=0.1)
+
+
+def test_eight_directions():
+    assert {tuple(d) for d in shapes_lib.DIRECTIONS.tolist()} == {
+        (x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)
+    }
+
+
+@pytest.mark.parametrize(("name", "grey"), [("black", 0), ("grey", 128)])
+def test_background(name, grey):
+    config = CONFIG.replace(shapes_background=name)
+    for element in eval_videos(config, None, "test", num_videos=8):
+        first = element["video"][0].numpy()
+        assert first[32, 32].tolist() in shapes_lib.COLOURS.tolist()
+        assert (first[:20] == grey).all() and (first[:, :20] == grey).all()
+
+
+def test_all_kinds_occur_equally_often():
+    batch = next(iter(train_clips(CONFIG, None, batch_size=960))).numpy()
+    colours, counts = np.unique(batch[:, 0, 32, 32], axis=0, return_counts=True)
+    assert sorted(colours.tolist()) == sorted(shapes_lib.COLOURS.tolist())
+    assert counts.min() > 110 and counts.max() < 210  # 160 on average, standard deviation 11.5.
+    # Half sides and radii reach from 3.2 to 9.6 pixels.
+    widths = (batch[:, 0].max(axis=-1) > 0).any(axis=1).sum(axis=1)
+    assert widths.min() in (7, 8) and widths.max() in (19, 20)
+    middle_of_last = (batch[:, 4].max(axis=-1) > 0).reshape(960, 2, 32, 2, 32).any(axis=(2, 4))
+    assert len({tuple(quarters.ravel()) for quarters in middle_of_last}) >= 8
+
+
+@pytest.mark.parametrize("frame_size", [32, 64])
+def test_every_size_is_another_picture(frame_size):
+    sizes = np.sort(np.concatenate(list(shapes_lib.SIZES.values())))
+    count = len(sizes)
+    assert count == 256 and 0.5 < sizes[0] and sizes[-1] < 1.5
+    for shape in range(3):
+        for colour in shapes_lib.COLOURS:
+            frames = shapes_lib.render(
+                tf.fill([count], shape),
+                tf.constant(sizes),
+                tf.tile(tf.constant(colour)[None], [count, 1]),
+                tf.ones([count, 2]),
+                tf.zeros([count, 1]),
+                frame_size=frame_size,
+                background=0,
+            )
+            assert len({frame.tobytes() for frame in frames.numpy()}) == count
+
+
+def test_splits_do_not_overlap():
+    seen = {
+        split: {e["video"].numpy().tobytes() for e in eval_videos(CONFIG, None, split, num_videos=600, num_frames=2)}
+        for split in ("train", "validation", "test")
+    }
+    assert not seen["train"] & seen["validation"]
+    assert not seen["train"] & seen["test"]
+    assert not seen["validation"] & seen["test"]
+    patches = next(iter(train_clips(CONFIG, None, batch_size=2000))).numpy()[:, :2]
+    assert not {p.tobytes() for p in patches} & (seen["validation"] | seen["test"])
+
+
+def test_test_videos_are_the_same_for_every_seed():
+    one, other = (
+        [e["video"].numpy() for e in eval_videos(CONFIG.replace(seed=seed), None, "test", num_videos=3)]
+        for seed in (0, 1)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_patches_start_anywhere_in_the_video():
+    config = CONFIG.replace(num_train_frames=2)
+    batch = next(iter(train_clips(config, None, batch_size=200))).numpy()
+
+    def offset(frame):
+        rows, columns = np.nonzero(frame.max(axis=-1))
+        return max(abs(rows.mean() - 31.5), abs(columns.mean() - 31.5))
+
+    starts = np.round([offset(clip[0]) / PIXELS for clip in batch])
+    assert set(starts) == {0.0, 1.0, 2.0, 3.0}  # A video has num_eval_frames = 5 frames.
+
+
+def test_literal_pixels_stay():
+    """The same everywhere and for ever: results on the test split are compared across machines and years."""
+    video = next(iter(eval_videos(CONFIG, None, "test")))["video"].numpy()
+    assert video.astype(np.int64).sum(axis=(1, 2)).tolist() == [
+        [0, 42400, 42400],
+        [0, 42313, 42313],
+        [0, 42265, 42265],
+        [0, 42265, 42265],
+        [0, 36651, 36651],
+    ]

@@ -1,0 +1,98 @@
+"""What training and evaluation see of the data, whichever the source."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.source import SPLITS, Source, open_source
+from videoflow_tf.errors import UserError
+
+
+def train_clips(
+    config: VideoFlowConfig, data_dir: str | None, *, batch_size: int, start_step: int = 0
+) -> tf.data.Dataset:
+    """Batches of random patches of the training videos, without end.
+
+    Args:
+      config: names the source, the frame size, the number of frames and the seed.
+      data_dir: folder of the prepared dataset; None for a source that needs none.
+      batch_size: clips in a batch.
+      start_step: step of the first batch.
+
+    Returns:
+      uint8 [batch_size, num_train_frames, frame_size, frame_size, 3] (static shape). Element i is the batch of step
+      `start_step + i` and a function of that step, the batch size and the configuration alone, so that a resumed run
+      sees what an undisturbed one would.
+
+    Raises:
+      UserError: if the dataset is missing or half prepared, or has no clips of this size or length.
+    """
+    _check_count("batch_size", batch_size)
+    if start_step < 0:
+        raise UserError(f"start_step={start_step} must be 0 or more")
+    return open_source(config, data_dir).train_batches(batch_size, start_step).prefetch(tf.data.AUTOTUNE)
+
+
+def init_clips(config: VideoFlowConfig, data_dir: str | None, *, num_clips: int) -> np.ndarray:
+    """Training clips for the data-dependent initialisation: the batch of step 0 of a batch size `num_clips`.
+
+    Returns:
+      uint8 [num_clips, num_train_frames, frame_size, frame_size, 3].
+
+    Raises:
+      UserError: as `train_clips`.
+    """
+    _check_count("num_clips", num_clips)
+    return next(iter(open_source(config, data_dir).train_batches(num_clips, 0))).numpy()
+
+
+def eval_videos(
+    config: VideoFlowConfig,
+    data_dir: str | None,
+    split: str,
+    *,
+    num_videos: int | None = None,
+    num_frames: int | None = None,
+) -> tf.data.Dataset:
+    """The first frames of the videos of a split, each video once, in fixed order, not batched.
+
+    Args:
+      config: names the source and the frame size.
+      data_dir: folder of the prepared dataset; None for a source that needs none.
+      split: "train", "validation" or "test".
+      num_videos: the first so many videos; None: all of them, or as many as a generator thinks fit (256 for shapes).
+      num_frames: frames of each video; None: `config.num_eval_frames`.
+
+    Returns:
+      dict(index=int64 [], video=uint8 [num_frames, frame_size, frame_size, 3]), with known cardinality.
+
+    Raises:
+      UserError: as `train_clips`, and if there is no such split, or fewer videos or frames than asked for.
+    """
+    source = open_source(config, data_dir)
+    count = _num_eval_videos(source, split, num_videos)
+    num_frames = config.num_eval_frames if num_frames is None else num_frames
+    _check_count("num_frames", num_frames)
+    videos = source.videos(split, num_frames).take(count).apply(tf.data.experimental.assert_cardinality(count))
+    indexed = videos.enumerate().map(lambda index, video: {"index": index, "video": video})
+    return indexed.prefetch(tf.data.AUTOTUNE)
+
+
+def num_eval_videos(config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int | None = None) -> int:
+    """How many videos `eval_videos` gives for the same arguments; raises as it does."""
+    return _num_eval_videos(open_source(config, data_dir), split, num_videos)
+
+
+def _num_eval_videos(source: Source, split: str, num_videos: int | None) -> int:
+    if split not in SPLITS:
+        raise UserError(f"there is no split {split!r}; one of: {', '.join(SPLITS)}")
+    if num_videos is not None:
+        _check_count("num_videos", num_videos)
+    return source.num_videos(split, num_videos)
+
+
+def _check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"{name}={value} must be at least 1")
