@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videoflow_tf.config import RUN_LENGTH_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
@@ -102,7 +102,7 @@ class Checkpoints:
         import tensorflow as tf
 
         self._step = model.step
-        self._checkpoint = _checkpoint(model, optimizer)
+        self._checkpoint = tf.train.Checkpoint(**_state(model), optimizer=optimizer)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(Path(workdir) / "checkpoints"), max_to_keep=_KEPT_CHECKPOINTS
         )
@@ -134,6 +134,8 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
     latest = latest_checkpoint(workdir)
     if latest is None:
         raise UserError(f"{workdir} has no checkpoint yet; let launch/train.py go on first")
+    import tensorflow as tf
+
     from videoflow_tf.model import VideoFlow
     from videoflow_tf.optimizer import make_optimizer
 
@@ -141,17 +143,16 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
     if config.ema_decay > 0:
         optimizer = make_optimizer(config)
         optimizer.build(model.trainable_variables)
-        _restore(_checkpoint(model, optimizer), latest[0])
+        _restore(tf.train.Checkpoint(**_state(model), optimizer=optimizer), latest[0])
         optimizer.load_averages(model.trainable_variables)
     else:
-        _restore(_checkpoint(model, None), latest[0])
+        _restore(tf.train.Checkpoint(**_state(model)), latest[0])
     return config, model
 
 
-def _checkpoint(model: VideoFlow, optimizer: Adam | None) -> tf.train.Checkpoint:
-    import tensorflow as tf
-
-    return tf.train.Checkpoint(model=model) if optimizer is None else tf.train.Checkpoint(model=model, optimizer=optimizer)
+def _state(model: VideoFlow) -> dict[str, Any]:
+    """What a checkpoint keeps of a model. Its metrics are left out: they belong to one call of `fit`."""
+    return {"step": model.step, "flow": model.flow, "priors": model.priors}
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
@@ -161,6 +162,6 @@ def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
         status = checkpoint.restore(path)
         status.assert_existing_objects_matched()
         status.expect_partial()  # Evaluation leaves the optimizer's variables where they are.
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"cannot read the checkpoint {path}: {reason}") from error

@@ -20,8 +20,8 @@ class _Exported(tf.Module):
 
     def __init__(self, model: VideoFlow) -> None:
         super().__init__()
-        size = model.hparams.frame_size
-        video = tf.TensorSpec([None, None, size, size, 3], tf.uint8)
+        config = model.hparams
+        frame = [config.frame_size, config.frame_size, 3]
         seed = tf.TensorSpec([2], tf.int32, name="seed")
 
         def predict(context, num_frames, temperature, seed):
@@ -34,21 +34,21 @@ class _Exported(tf.Module):
         self.predict = tf.function(
             predict,
             input_signature=[
-                tf.TensorSpec(video.shape, tf.uint8, name="context"),
+                tf.TensorSpec([None, config.num_context, *frame], tf.uint8, name="context"),
                 tf.TensorSpec([], tf.int32, name="num_frames"),
                 tf.TensorSpec([], tf.float32, name="temperature"),
                 seed,
             ],
         )
         self.bits_per_pixel = tf.function(
-            bits_per_pixel, input_signature=[tf.TensorSpec(video.shape, tf.uint8, name="video"), seed]
+            bits_per_pixel, input_signature=[tf.TensorSpec([None, None, *frame], tf.uint8, name="video"), seed]
         )
 
 
 def export_model(model: VideoFlow, folder: str | Path) -> None:
     """Writes `model` to `folder` as a SavedModel, in place of one that is there.
 
-    Signatures, with any batch size B and lengths K, T, N:
+    Signatures, with any batch size B and lengths T, N, and K = `config.num_context`:
 
         predict(context uint8 [B, K, H, W, 3], num_frames int32 [], temperature float32 [], seed int32 [2])
             -> {"frames": uint8 [B, N, H, W, 3]}

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
@@ -20,8 +19,9 @@ from bijectors import ActNorm, AdditiveCoupling, AffineCoupling, FlowStep, Inver
 from videoflow_tf import pixels
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.networks import ConvStack, split_seed
+from videoflow_tf.networks import ConvStack
 from videoflow_tf.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
+from videoflow_tf.seeds import as_seed, split_seed
 
 # Noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
 _DEFAULT_SEED = (0, 0)
@@ -76,7 +76,8 @@ class VideoFlow(tf_keras.Model):
             are scored as well, and an unconditional model scores every frame.
           dequantization_noise: [B, T, H, W, 3] in [0, 1), one slot per encoded frame ([B, T+1, ...] with
             `config.condition_on_first_frame`, which encodes the first frame twice).
-          seed: int32 [2], of the noise where none is given; without it a fixed one, so that calls repeat.
+          seed: int32 [2] or a whole number, of the noise where none is given; without it a fixed one, so that
+            calls repeat.
 
         Returns:
           float32 [B]
@@ -186,7 +187,7 @@ class VideoFlow(tf_keras.Model):
           Distribution with batch shape [B] and event shape [T, H, W, 3].
         """
         config = self.hparams
-        context = self._checked_video(context, least_frames=int(config.conditional))
+        context = self._checked_video(context, least_frames=int(config.conditional), continuous=True)
         if not tf.is_tensor(num_frames) and num_frames < 1:
             raise UserError(f"num_frames must be at least 1, got {num_frames}")
         levels, _ = self._encode(self._dequantize(context, dequantization_noise, None, same_for_all=True))
@@ -213,13 +214,13 @@ class VideoFlow(tf_keras.Model):
           context: uint8 [B, C, H, W, 3], C >= 1 of any length.
           num_frames: T >= 1, also far beyond the length trained on.
           temperature: factor of every sigma in the prior; 0 gives the conditional means.
-          seed: int32 [2] (or an int); without it a random one.
+          seed: int32 [2], or a whole number; without it a fresh one.
           dequantization_noise: of the context, as in `future`.
 
         Returns:
           uint8 [B, T, H, W, 3]
         """
-        seed = tfp.random.sanitize_seed(seed)
+        seed = as_seed(seed)
         if not tf.executing_eagerly():
             return self._predict_frames(context, num_frames, temperature, seed, dequantization_noise)
         context = self._checked_video(context, least_frames=int(self.hparams.conditional))
@@ -228,7 +229,9 @@ class VideoFlow(tf_keras.Model):
         # One compiled sampler for every number of frames and temperature, traced once per context length.
         key = (context.shape[1], context.dtype, dequantization_noise is None)
         if key not in self._predict_function_by_context:
-            self._predict_function_by_context[key] = tf.function(self._predict_frames, reduce_retracing=True)
+            self._predict_function_by_context[key] = tf.function(
+                self._predict_frames, autograph=False, reduce_retracing=True
+            )
         return self._predict_function_by_context[key](
             context,
             tf.convert_to_tensor(num_frames, tf.int32),
@@ -253,7 +256,7 @@ class VideoFlow(tf_keras.Model):
         frames: continuous [B, T, H, W, 3] in the model's dtype; uint8 ones are dequantised first, with
         `dequantization_noise` or a fixed draw.
         """
-        frames = self._checked_video(frames, least_frames=1)
+        frames = self._checked_video(frames, least_frames=1, continuous=True)
         if frames.dtype == tf.uint8:
             noise = self._noise(tf.shape(frames), None) if dequantization_noise is None else dequantization_noise
             frames = pixels.from_uint8(frames, noise, self.hparams, self.float_dtype)
@@ -301,6 +304,8 @@ class VideoFlow(tf_keras.Model):
     def metrics(self) -> list[tf_keras.metrics.Metric]:
         return [self._bits_per_pixel_mean]
 
+    # Nothing in here needs AutoGraph, whose reading of every function would take a good part of the tracing time.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone."""
         seed = tf.stack([tf.constant(self.hparams.seed, tf.int64), self.step])
@@ -323,6 +328,7 @@ class VideoFlow(tf_keras.Model):
             "gradient_norm": tf.linalg.global_norm([g for g, _ in gradients]),
         }
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """Bits per pixel of clips uint8 [B, T, H, W, 3], with fixed noise."""
         self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
@@ -370,16 +376,16 @@ class VideoFlow(tf_keras.Model):
         return pixels.from_uint8(video, noise, self.hparams, self.float_dtype)
 
     def _noise(self, shape: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        return pixels.dequantization_noise(shape, _DEFAULT_SEED if seed is None else seed)
+        return pixels.dequantization_noise(shape, as_seed(_DEFAULT_SEED if seed is None else seed))
 
     def _noise_shape(self, video_shape: tf.Tensor) -> tf.Tensor:
         return video_shape + tf.constant([0, int(self.hparams.condition_on_first_frame), 0, 0, 0])
 
-    def _checked_video(self, video: tf.Tensor, least_frames: int) -> tf.Tensor:
-        """The video as a tensor, or a `UserError` that says what is wrong with it."""
+    def _checked_video(self, video: tf.Tensor, least_frames: int, continuous: bool = False) -> tf.Tensor:
+        """The video as a tensor, or a `UserError` that says what is wrong with it; `continuous`: floats will do."""
         video = tf.convert_to_tensor(video)
         size = self.hparams.frame_size
-        if video.dtype not in (tf.uint8, self.float_dtype):
+        if video.dtype != tf.uint8 and not (continuous and video.dtype == self.float_dtype):
             raise UserError(f"expected a video of dtype uint8, got {video.dtype.name}; convert it to values 0..255")
         if video.shape.rank != 5:
             raise UserError(f"expected a video [batch, frames, {size}, {size}, 3], got shape {video.shape}")

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR, normalizing_statistics
+from videoflow_tf.seeds import split_seed
 
 KERNEL_STDDEV = 0.05
 
@@ -24,13 +25,6 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     if seed is None or rate == 0.0:
         return x
     return tf.nn.experimental.stateless_dropout(x, rate, seed)
-
-
-def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor | None]:
-    """`count` independent seeds from one; no seed gives no seeds."""
-    if seed is None:
-        return [None] * count
-    return tf.unstack(tf.random.split(seed, count))
 
 
 def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:

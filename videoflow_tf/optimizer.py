@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -39,10 +40,40 @@ class LearningRate(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Adam(tf_keras.optimizers.Adam):
-    """Adam that leaves the weights as they are at the end of `fit`.
+    """Keras' Adam with one fused op a variable, and which leaves the weights as they are at the end of `fit`.
 
-    With a moving average Keras would then replace the weights by it, and the next `fit` would go on from there.
+    Keras writes the update out in some sixty ops a variable, most of a training step's graph: with hundreds of
+    variables the fused form starts several times faster, and gives the same numbers. With a moving average Keras
+    would at the end of `fit` replace the weights by it, and the next `fit` would go on from there.
     """
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]], **kwargs: Any) -> tf.Tensor:
+        """As Keras' own; the powers of beta are computed once for all variables."""
+        step = tf.cast(self.iterations + 1, tf.float32)
+        self._beta_powers = [tf.pow(beta, step) for beta in (self.beta_1, self.beta_2)]
+        return super().apply_gradients(grads_and_vars, **kwargs)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Adam's update of one variable (Kingma and Ba 2015, algorithm 1 in the form before section 2.1)."""
+        index = self._index_dict[self._var_key(variable)]
+        dtype = variable.dtype
+        beta1_power, beta2_power = (tf.cast(power, dtype) for power in self._beta_powers)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=beta1_power,
+            beta2_power=beta2_power,
+            lr=tf.cast(self.learning_rate, dtype),
+            beta1=tf.constant(self.beta_1, dtype),
+            beta2=tf.constant(self.beta_2, dtype),
+            epsilon=tf.constant(self.epsilon, dtype),
+            grad=gradient,
+        )
+
+    def rate_at(self, step: int) -> tf.Tensor:
+        """The learning rate, float32 [], of the update that follows `step` completed ones."""
+        return self._learning_rate(step)
 
     def finalize_variable_values(self, var_list: list[tf.Variable]) -> None:
         """Does nothing; Keras calls it at the end of `fit`."""

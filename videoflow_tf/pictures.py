@@ -49,7 +49,7 @@ def strip(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.nda
     height, width = cells[0][0].shape[:2]
     left, top = max(_text_width(row.label) for row in rows) + 2 * _GAP, _FONT_SIZE + 2 * _GAP
     canvas = _canvas(top + len(rows) * (height + _GAP), left + len(columns) * (width + _GAP))
-    for i, row in enumerate(rows):
+    for i in range(len(rows)):
         for j, cell in enumerate(cells[i]):
             y, x = top + i * (height + _GAP), left + j * (width + _GAP)
             canvas[y : y + height, x : x + width] = cell

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import LATENT_ENCODERS, Gaussian
 from videoflow_tf.networks import EdgeConv2D
+from videoflow_tf.seeds import as_seed, split_seed
 
 
 class LevelLatents(NamedTuple):
@@ -204,7 +204,7 @@ class AutoregressivePrior(tfd.Distribution):
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         repeated = self._repeated(n)
         shape = tf.concat([repeated.batch_shape_tensor(), repeated.event_shape_tensor()], axis=0)
-        noise = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
+        noise = tf.random.stateless_normal(shape, as_seed(seed), dtype=self.dtype)
         noise = tf.ensure_shape(noise, [*repeated.batch_shape, *repeated.event_shape])
         z = self._prior.sample(repeated._context, repeated._hidden, noise, self._temperature, condition=self._condition)
         return tf.reshape(z, tf.concat([[n, tf.shape(self._context.latents)[0]], tf.shape(z)[1:]], axis=0))
@@ -271,7 +271,7 @@ class HierarchicalPrior(tfd.Distribution):
         return self._above.log_prob(tf.split(value, 2, axis=-1)[0]) + tf.reshape(log_prob_z, leading)
 
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        above_seed, seed = tf.unstack(tfp.random.split_seed(seed, n=2))
+        above_seed, seed = split_seed(as_seed(seed), 2)
         hidden = self._above.sample(n, seed=above_seed)  # [n, B, T, h, w, c]
         shape = tf.shape(hidden)
         folded = tf.reshape(hidden, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))

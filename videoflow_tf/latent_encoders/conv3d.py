@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, add_noise
-from videoflow_tf.networks import CausalConvStack, EdgeConv2D, split_seed
+from videoflow_tf.networks import CausalConvStack, EdgeConv2D
+from videoflow_tf.seeds import split_seed
 
 
 class Conv3DEncoder(WindowEncoder):

@@ -1,0 +1,36 @@
+# make setup | demo | test | test-all | lint
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := bijectors launch tests videoflow_tf
+DEMO := runs/demo
+BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
+
+.PHONY: setup demo test test-all lint
+
+setup: $(VENV)/ready
+
+# The stamp is the last thing written: an interrupted set-up is done again.
+$(VENV)/ready: requirements.txt pyproject.toml
+	@test -n "$(BASE_PYTHON)" || { echo "error: no python3 found; install Python 3.11 or later" >&2; exit 2; }
+	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(BASE_PYTHON) is older than Python 3.11; install Python 3.11 or later" >&2; exit 2; }
+	rm -rf $(VENV)
+	"$(BASE_PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+# Killed and started again, the training goes on from its last checkpoint.
+demo: setup
+	$(BIN)/python launch/train.py --flagfile=launch/demo.flags --workdir=$(DEMO)
+	$(BIN)/python launch/evaluate.py --workdir=$(DEMO)
+	$(BIN)/python launch/sample.py --workdir=$(DEMO) --num_frames=20 --temperature=0.5 --num_samples=3 --num_videos=4
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

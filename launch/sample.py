@@ -1,0 +1,44 @@
+"""Draws futures of test videos: python launch/sample.py --workdir=W [--data_dir=D] --num_frames=20 --temperature=0.5.
+
+Writes, per video, a strip (PNG) and an animation (GIF) to W/samples, and all samples to one .npz there: `context`
+uint8 [videos, K, H, W, 3], `samples` uint8 [videos, num_samples, num_frames, H, W, 3], `temperature`, `seed`.
+"""
+
+from pathlib import Path
+
+import cli
+from absl import flags
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Videos to take the context from.")
+_NUM_VIDEOS = flags.DEFINE_integer("num_videos", 1, "The first so many of them.", 1)
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 3, "Futures of each.", 1)
+_NUM_FRAMES = flags.DEFINE_integer("num_frames", 10, "Frames to generate.", 1)
+_TEMPERATURE = flags.DEFINE_float("temperature", 0.5, "Factor of the prior's sigma; 0: its mean, 1: as trained.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.", 0)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    cli.load_tensorflow()
+    from videoflow_tf.checkpoints import load_workdir
+    from videoflow_tf.sampling import sample_futures, save_futures
+
+    _, model = load_workdir(_WORKDIR.value)
+    futures = sample_futures(
+        model,
+        _DATA_DIR.value,
+        _SPLIT.value,
+        num_videos=_NUM_VIDEOS.value,
+        num_samples=_NUM_SAMPLES.value,
+        num_frames=_NUM_FRAMES.value,
+        temperature=_TEMPERATURE.value,
+        seed=_SEED.value,
+    )
+    for path in save_futures(futures, Path(_WORKDIR.value) / "samples"):
+        print(path)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,37 @@
+"""Trains a model: python launch/train.py --flagfile=launch/demo.flags --workdir=W [--data_dir=D].
+
+Started again on the same workdir it goes on where it stopped; the configuration need not be given then.
+"""
+
+import cli
+from absl import flags
+
+from videoflow_tf import checkpoints
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, made if missing.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "one_device",
+    ["one_device", "mirrored", "multi_worker", "tpu"],
+    "Devices to train on: one; all GPUs here; those of the machines in TF_CONFIG; TPU cores.",
+)
+_DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")
+_JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training step with XLA.")
+cli.define_config_flags()
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    saved = checkpoints.read_config(_WORKDIR.value)
+    config = cli.config_from_flags(saved)
+    if saved is not None:
+        checkpoints.check_same_run(saved, config, _WORKDIR.value)
+    cli.load_tensorflow()
+    from videoflow_tf import training
+
+    training.train(config, _WORKDIR.value, _DATA_DIR.value, _STRATEGY.value, _DETERMINISTIC.value, _JIT_COMPILE.value)
+
+
+if __name__ == "__main__":
+    cli.run(main)

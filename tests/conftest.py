@@ -1,0 +1,156 @@
+"""A model small enough to train in a test, and a finished run of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from videoflow_tf.config import VideoFlowConfig
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def micro_config() -> VideoFlowConfig:
+    return VideoFlowConfig.preset("demo").replace(
+        frame_size=16,
+        levels=2,
+        depth=1,
+        coupling_width=8,
+        latent_encoder_depth=1,
+        latent_encoder_width=8,
+        num_train_frames=3,
+        batch_size=2,
+        init_batch_size=4,
+        train_steps=6,
+        checkpoint_every=2,
+        eval_every=4,
+        eval_videos=3,
+        ema_decay=0.5,
+    )
+
+
+@pytest.fixture(scope="session")
+def micro_flags(micro_config, tmp_path_factory) -> Path:
+    """A flagfile of `micro_config`."""
+    changes = VideoFlowConfig.preset("demo").differences(micro_config)
+    lines = ["--preset=demo", *(f"--{name}={value}" for name, (_, value) in changes.items())]
+    path = tmp_path_factory.mktemp("flags") / "micro.flags"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def micro_run(micro_config, tmp_path_factory) -> Path:
+    """The workdir of a finished run. Tests that write to it copy it first."""
+    from videoflow_tf import training
+
+    workdir = tmp_path_factory.mktemp("runs") / "micro"
+    training.train(micro_config, workdir, None)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Runs `python launch/NAME.py ARGUMENTS` and returns the finished process, its output as text."""
+
+    def run(name: str, *arguments: str) -> subprocess.CompletedProcess:
+        line = [sys.executable, f"launch/{name}.py", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def move_variables():
+    """Moves every trainable variable of a module off its initial value: zeros hide errors."""
+
+    def move(module, stddev: float = 0.1, seed: int = 0) -> None:
+        rng = np.random.default_rng([seed, 1])
+        for variable in module.trainable_variables:
+            variable.assign_add(stddev * rng.normal(size=variable.shape).astype(variable.dtype.as_numpy_dtype))
+
+    return move
+
+
+@pytest.fixture(scope="session")
+def make_model(move_variables):
+    """Builds a tiny model, float64 unless told, with its weights moved off their initial values by `moved`."""
+    from videoflow_tf import VideoFlow
+
+    def make(dtype: str = "float64", moved: float = 0.1, **changes):
+        defaults = {
+            "frame_size": 8,
+            "levels": 2,
+            "depth": 1,
+            "coupling_width": 6,
+            "latent_encoder_depth": 1,
+            "latent_encoder_width": 5,
+            "latent_dilations": (1,),
+            "num_past_latents": 2,
+            "num_context": 2,
+            "num_train_frames": 4,
+            "num_eval_frames": 4,
+            "warmup_steps": 0,
+            "dataset": "shapes",
+        }
+        model = VideoFlow(VideoFlowConfig(**(defaults | changes)), dtype=dtype)
+        move_variables(model, moved)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_video():
+    """Random uint8 video [batch, frames, size, size, 3]."""
+
+    def make(batch: int = 2, frames: int = 4, size: int = 8, seed: int = 0) -> np.ndarray:
+        shape = (batch, frames, size, size, 3)
+        return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_frames():
+    """Random continuous float64 frames [batch, frames, size, size, 3] around [-0.5, 0.5)."""
+
+    def make(batch: int = 2, frames: int = 4, size: int = 8, seed: int = 0) -> np.ndarray:
+        return np.random.default_rng(seed).uniform(-0.5, 0.5, (batch, frames, size, size, 3))
+
+    return make
+
+
+# Every kind of latent encoder: what to change in the tiny configuration. Half of them with the skip connection.
+ENCODERS = {
+    # 20 pixels: latents of 10 (all three dilations fit) and 5 (two of them), neither divisible by 4.
+    "conv3d_gated_dilated": {"frame_size": 20, "latent_dilations": (1, 2, 4), "num_past_latents": 3},
+    "conv3d_relu": {"latent_activation": "relu", "latent_encoder_depth": 3, "num_past_latents": 3},
+    "conv3d_one_past": {"num_past_latents": 1, "latent_skip": False},
+    "conv2d_single_conv": {"latent_encoder": "conv2d", "latent_architecture": "single_conv"},
+    "conv2d_residual": {"latent_encoder": "conv2d", "latent_architecture": "residual", "latent_skip": False},
+    "conv2d_conv_blocks": {
+        "latent_encoder": "conv2d",
+        "latent_architecture": "conv_blocks",
+        "latent_encoder_depth": 2,
+        "latent_pre_output_channels": 6,
+    },
+    "conv2d_first_frame": {"latent_encoder": "conv2d", "condition_on_first_frame": True, "latent_skip": False},
+    "conv_lstm": {"latent_encoder": "conv_lstm"},
+    "pointwise_level": {"latent_encoder": "pointwise", "latent_skip": False},
+    "pointwise_past": {"latent_encoder": "pointwise", "pointwise_scale": "past", "learn_top_scale": True},
+    "pointwise_standard": {"latent_encoder": "pointwise", "pointwise_scale": "standard"},
+}
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder_changes(request) -> dict:
+    """What to change in the tiny configuration for one kind of latent encoder."""
+    return ENCODERS[request.param]

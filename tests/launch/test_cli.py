@@ -1,0 +1,112 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videoflow_tf.config import VideoFlowConfig
+
+ROOT = Path(__file__).parent.parent.parent
+COMMANDS = ("train", "evaluate", "sample", "export")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_the_commands_own_flags(command, name):
+    done = command(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--workdir" in done.stdout and f"python launch/{name}.py" in done.stdout
+    assert done.stderr == ""
+
+
+def test_help_of_train_shows_every_field_and_its_choices(command):
+    text = command("train", "--help").stdout
+    for field in dataclasses.fields(VideoFlowConfig):
+        assert f"--{field.name}:" in text
+    assert "<conv3d|conv2d|conv_lstm|pointwise>" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_flag_errors_do_not_wait_for_tensorflow(name):
+    script = f"""
+import runpy, sys
+sys.argv = ["launch/{name}.py", sys.argv[1]]
+sys.path.insert(0, "launch")
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    assert "tensorflow" not in sys.modules
+"""
+    for argument, status in (("--help", 0), ("--no_such_flag", 2)):
+        done = subprocess.run([sys.executable, "-c", script, argument], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dept=3"], "Unknown command line flag 'dept'. Did you mean: depth ?"),
+        (["--depth=deep"], "invalid literal for int() with base 10: 'deep'"),
+        (["--coupling=afine"], "value should be one of <affine|additive>"),
+        (["--preset=bear"], "value should be one of <bair|"),
+        (["--flagfile=missing.flags"], "Unable to open flagfile"),
+        (["--preset=demo", "leftover"], "unexpected argument 'leftover'"),
+        (["--preset=demo", "--depth=0"], "depth must be at least 1, got 0"),
+        (["--preset=demo", "--frame_size=60"], "frame_size=60 does not divide"),
+        (["--preset=demo", "--latent_dilations=1,x"], "--latent_dilations=1,x must be whole numbers"),
+        ([], "no configuration: give --flagfile"),
+        (["--preset=bair"], "--data_dir"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(command, tmp_path, arguments, message):
+    done = command("train", f"--workdir={tmp_path / 'run'}", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_workdir_is_required(command, name):
+    done = command(name)
+    assert (done.returncode, done.stderr) == (2, "error: --workdir is required\n")
+
+
+@pytest.mark.parametrize("name", ["evaluate", "sample", "export"])
+def test_workdir_that_is_none(command, name, tmp_path):
+    done = command(name, f"--workdir={tmp_path}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path} is not a workdir") and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["bair", "bair_quality", "shapes", "demo"])
+def test_flagfiles_say_what_they_reproduce_and_give_the_preset(name):
+    script = f"""
+import sys
+sys.path.insert(0, "launch")
+import cli
+cli.define_config_flags()
+cli.FLAGS(["x", "--flagfile=launch/{name}.flags"])
+print(cli.config_from_flags().to_json())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert VideoFlowConfig.from_json(done.stdout) == VideoFlowConfig.preset(name)
+    with open(ROOT / f"launch/{name}.flags") as file:
+        assert file.readline().startswith("# ")
+
+
+def test_flags_override_the_flagfile_and_a_saved_configuration():
+    script = """
+import sys
+sys.path.insert(0, "launch")
+import cli
+from videoflow_tf.config import VideoFlowConfig
+cli.define_config_flags()
+cli.FLAGS(["x", "--depth=2", "--latent_dilations=1,2", "--nolatent_skip", "--learning_rate=0.5"])
+saved = VideoFlowConfig(seed=9)
+print(cli.config_from_flags(saved).to_json())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    expected = VideoFlowConfig(seed=9, depth=2, latent_dilations=(1, 2), latent_skip=False, learning_rate=0.5)
+    assert VideoFlowConfig.from_json(done.stdout) == expected

@@ -1,0 +1,95 @@
+import dataclasses
+import json
+
+import pytest
+
+from videoflow_tf.config import CHOICES, PRESETS, VideoFlowConfig, help_of
+from videoflow_tf.errors import UserError
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name):
+    config = VideoFlowConfig.preset(name)
+    assert VideoFlowConfig.from_json(config.to_json()) == config
+
+
+def test_presets_are_those_of_the_paper():
+    bair, quality, shapes = (VideoFlowConfig.preset(name) for name in ("bair", "bair_quality", "shapes"))
+    assert (bair.levels, bair.depth, bair.coupling, bair.coupling_width) == (3, 24, "affine", 512)
+    assert (bair.latent_encoder_depth, bair.latent_encoder_width, bair.latent_dilations) == (5, 256, (1, 2, 4))
+    assert (bair.num_context, bair.num_train_frames, bair.num_eval_frames) == (3, 4, 13)
+    assert (bair.learning_rate, bair.warmup_steps, bair.batch_size, bair.init_batch_size) == (3e-4, 10_000, 5, 128)
+    assert bair.differences(quality) == {"coupling": ("affine", "additive"), "coupling_width": (512, 392)}
+    assert (shapes.coupling, shapes.latent_encoder_depth, shapes.latent_skip) == ("additive", 10, False)
+    assert (shapes.num_context, shapes.num_train_frames, shapes.num_eval_frames) == (1, 2, 5)
+    assert (shapes.learning_rate, shapes.batch_size) == (1e-4, 10)
+
+
+def test_every_field_has_a_help_line():
+    for field in dataclasses.fields(VideoFlowConfig):
+        assert help_of(field.name) and "\n" not in help_of(field.name)
+
+
+def test_every_choice_is_accepted_by_its_field():
+    for name, values in CHOICES.items():
+        for value in values:
+            assert getattr(VideoFlowConfig().replace(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frame_size": 60}, "frame_size=60 does not divide by 2\\*\\*levels = 8"),
+        ({"depth": 0}, "depth must be at least 1, got 0"),
+        ({"depth": 1.5}, "depth must be a whole number, got 1.5"),
+        ({"depth": True}, "depth must be a whole number, got True"),
+        ({"learning_rate": float("nan")}, "learning_rate must be at least 0, got nan"),
+        ({"n_bits": 9}, "n_bits must be between 1 and 8, got 9"),
+        ({"ema_decay": 1.0}, "ema_decay must be between 0 and 0.999999, got 1.0"),
+        ({"latent_skip": 1}, "latent_skip must be true or false, got 1"),
+        ({"coupling": "afine"}, "coupling must be one of affine, additive; got 'afine'"),
+        ({"latent_dilations": (2, 4)}, "must start with 1"),
+        ({"latent_dilations": ()}, "must start with 1"),
+        ({"latent_dilations": "1"}, "latent_dilations must be a list of positive whole numbers"),
+        ({"num_train_frames": 3}, "num_train_frames=3 leaves nothing to predict after num_context=3"),
+        ({"num_context": 0}, "num_context=0 needs conditional=false"),
+        ({"decay_from": 5, "decay_until": 5}, "decay_until=5 must be greater than decay_from=5"),
+        ({"coupling_widht": 5}, "unknown configuration field 'coupling_widht'; did you mean coupling_width"),
+    ],
+)
+def test_bad_values_are_one_clear_line(changes, message):
+    with pytest.raises(UserError, match=message) as caught:
+        VideoFlowConfig().replace(**changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object, got list"),
+        ('{"depth": "4"}', "depth must be a whole number"),
+        ('{"dpeth": 4}', "did you mean depth"),
+    ],
+)
+def test_bad_json(text, message):
+    with pytest.raises(UserError, match=message):
+        VideoFlowConfig.from_json(text)
+
+
+def test_missing_field_has_its_default():
+    values = json.loads(VideoFlowConfig(seed=3).to_json())
+    del values["depth"]
+    assert VideoFlowConfig.from_json(json.dumps(values)) == VideoFlowConfig(seed=3)
+
+
+def test_unknown_preset():
+    with pytest.raises(UserError, match="unknown preset 'bear'; one of: bair,"):
+        VideoFlowConfig.preset("bear")
+
+
+def test_latents_hold_as_many_numbers_as_a_frame():
+    config = VideoFlowConfig(frame_size=32, levels=3)
+    shapes = [config.latent_shape(level) for level in range(3)]
+    assert shapes == [(16, 16, 6), (8, 8, 12), (4, 4, 48)]
+    assert sum(h * w * c for h, w, c in shapes) == 32 * 32 * 3

@@ -1,0 +1,14 @@
+"""Models trained with the official code: tensor2tensor's `next_frame_glow` (TensorFlow 1), read as `VideoFlow`s."""
+
+from videoflow_tf.t2t.checkpoint import import_checkpoint, load_model
+from videoflow_tf.t2t.hparams import OFFICIAL_DEFAULTS, config_from_hparams, read_hparams
+from videoflow_tf.t2t.variables import to_official
+
+__all__ = [
+    "OFFICIAL_DEFAULTS",
+    "config_from_hparams",
+    "import_checkpoint",
+    "load_model",
+    "read_hparams",
+    "to_official",
+]

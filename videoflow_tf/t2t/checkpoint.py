@@ -1,0 +1,165 @@
+"""Reading official checkpoints. Every variable of the checkpoint finds its place, and every variable of the model is
+set, or the error says what is left over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf import checkpoints
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.model import VideoFlow
+from videoflow_tf.optimizer import make_optimizer
+from videoflow_tf.t2t.hparams import config_from_hparams, read_hparams, split_record
+from videoflow_tf.t2t.variables import SCOPE, Slot, official_slots
+
+# An optimizer's slot is named after its variable, here or in the trainer's own scope.
+_SLOT = re.compile(r"(?:training/)?(?P<variable>.+)/(Adam|AdamW|Adafactor|Momentum|RMSProp|Adagrad|Adadelta)(_\d+)?")
+_COUNTERS = re.compile(r"(training/)?beta[12]_power(_\d+)?|losses_avg/.+|train_stats/.+")
+
+
+def load_model(checkpoint_prefix: str | Path, hparams: Mapping[str, Any], frame_size: int | None = None) -> VideoFlow:
+    """A model with the weights of an official checkpoint.
+
+    Args:
+      checkpoint_prefix: path of a TensorFlow 1 checkpoint without its ending, such as `.../model.ckpt-1000`.
+      hparams: official hyperparameters by name; see `config_from_hparams`.
+      frame_size: height and width of a frame. Default: as in `config_from_hparams`; before its 64, the `frame_size` in
+        a file config.json beside the checkpoint.
+
+    Raises:
+      UserError: for hyperparameters as in `config_from_hparams`; if the checkpoint cannot be read; if variables of the
+        checkpoint or the model are left over or differ in shape; if it is that of a pointwise prior whose parameters
+        differ across the batch.
+    """
+    beside = Path(checkpoint_prefix).parent / "config.json"
+    if frame_size is None and split_record(hparams)[1] is None and beside.is_file():
+        frame_size = read_hparams(beside).get("frame_size")
+    config = config_from_hparams(hparams, frame_size)
+    arrays = _read_checkpoint(checkpoint_prefix)
+    step = arrays.pop("global_step", np.int64(0))
+    if step.ndim or step.dtype.kind not in "iu":
+        raise UserError(f"global_step: expected one whole number, the checkpoint has {step.dtype} {step.shape}")
+    model = VideoFlow(config)
+    slots = list(official_slots(model))
+    _check_complete(slots, arrays)
+    _assign(slots, arrays)
+    model.step.assign(int(step))
+    return model
+
+
+def import_checkpoint(
+    checkpoint_prefix: str | Path,
+    hparams: Mapping[str, Any],
+    workdir: str | Path,
+    frame_size: int | None = None,
+    dataset: str | None = None,
+) -> tuple[VideoFlowConfig, int]:
+    """Makes a workdir of an official checkpoint: the run as if trained here to the checkpoint's step, with a fresh
+    optimizer.
+
+    Args:
+      checkpoint_prefix, hparams, frame_size: as for `load_model`.
+      workdir: folder to make; it must not exist, or be empty.
+      dataset: what to evaluate and go on training on. Default: bair, as the official code, where its frames fit (64),
+        else shapes, which has frames of every size.
+
+    Returns:
+      The run's configuration and its step.
+
+    Raises:
+      UserError: as `load_model`, or `workdir` is in use; nothing is written then.
+    """
+    workdir = Path(workdir).absolute()
+    if checkpoints.read_config(workdir) is not None:
+        raise UserError(f"workdir {workdir} is in use by another run; name another")
+    model = load_model(checkpoint_prefix, hparams, frame_size)
+    fitting = "bair" if model.hparams.frame_size == 64 else "shapes"
+    config = model.hparams.replace(dataset=dataset or fitting)
+    optimizer = make_optimizer(config)
+    optimizer.build(model.trainable_variables)
+    # Made beside it and renamed: the workdir appears complete or not at all.
+    temporary = workdir.with_name(f".tmp-{workdir.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    checkpoints.write_config(temporary, config)
+    checkpoints.Checkpoints(model, optimizer, temporary).save()
+    os.replace(temporary, workdir)
+    return config, int(model.step.numpy())
+
+
+def _read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint by name, without optimizer slots and counters."""
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        names = reader.get_variable_to_shape_map()
+        return {name: np.asarray(reader.get_tensor(name)) for name in names if not _is_bookkeeping(name, names)}
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"cannot read the checkpoint {prefix}: {reason}; give the path of a whole one, without .index or .data"
+        ) from None
+
+
+def _is_bookkeeping(name: str, names: Collection[str]) -> bool:
+    slot = _SLOT.fullmatch(name)
+    return (slot is not None and slot["variable"] in names) or _COUNTERS.fullmatch(name) is not None
+
+
+def _check_complete(slots: Sequence[Slot], arrays: Mapping[str, np.ndarray]) -> None:
+    names = {slot.name for slot in slots}
+    unused, unset = sorted(set(arrays) - names), sorted(names - set(arrays))
+    parts = []
+    if unused:
+        parts.append(f"variables of the checkpoint that the model lacks: {_some(unused)}")
+    if unset:
+        parts.append(f"variables of the model that the checkpoint lacks: {_some(unset)}")
+    if parts:
+        raise UserError(f"checkpoint and hyperparameters do not fit; {'; '.join(parts)}")
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(name.removeprefix(SCOPE) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _assign(slots: Sequence[Slot], arrays: Mapping[str, np.ndarray]) -> None:
+    """Checks all arrays, then sets all variables."""
+    values = [_fitted(slot, arrays[slot.name]) for slot in slots]
+    steps: dict[Any, tuple[tf.Variable, list[np.ndarray]]] = {}
+    for slot, value in zip(slots, values, strict=True):
+        if slot.time_step is None:
+            slot.variable.assign(value)
+        else:
+            steps.setdefault(slot.variable.ref(), (slot.variable, []))[1].append(value)
+    for variable, rows in steps.values():  # Slots come in the order of their time steps.
+        variable.assign(np.stack(rows))
+
+
+def _fitted(slot: Slot, array: np.ndarray) -> np.ndarray:
+    """The official array in our variable's shape."""
+    shape = slot.shape()
+    expected = (1,) * slot.extra_dims + shape
+    if slot.per_video and array.ndim > 0:
+        expected = (array.shape[0], *shape)
+    if array.shape != expected or array.size == 0:
+        raise UserError(f"{slot.name}: expected shape {expected}, the checkpoint has {array.shape}")
+    if array.dtype.kind != "f":
+        raise UserError(f"{slot.name}: expected floating-point values, the checkpoint has {array.dtype}")
+    if slot.per_video:
+        if not np.all(array == array[:1]):
+            raise UserError(
+                f"{slot.name}: the official pointwise prior has parameters of its own for every one of the "
+                f"{array.shape[0]} places in the batch, and here they differ; such a model exists for that batch alone "
+                "and cannot be loaded"
+            )
+        return array[0]
+    return array.reshape(shape)

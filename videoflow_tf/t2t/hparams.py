@@ -1,0 +1,244 @@
+"""The official hyperparameters: their names, defaults and limits, and the configuration that they describe."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+
+_DEFAULT_FRAME_SIZE = 64  # Of the official datasets.
+
+# The official hyperparameters that this package knows, with the defaults of `next_frame_glow_hparams`. `temperature`
+# is an argument of sampling here; `n_bits_x` and `condition_all_levels` are read by no official code for video.
+OFFICIAL_DEFAULTS: dict[str, Any] = {
+    "gen_mode": "conditional",
+    "learn_top_scale": False,
+    "condition_all_levels": True,
+    "num_train_frames": -1,
+    "latent_dist_encoder": "conv_net",
+    "num_cond_latents": 1,
+    "latent_architecture": "glow_resnet",
+    "latent_apply_dilations": False,
+    "latent_dilation_rates": [1, 3],
+    "model_input": False,
+    "cond_first_frame": False,
+    "latent_skip": True,
+    "latent_encoder_depth": 2,
+    "latent_encoder_width": 512,
+    "latent_dropout": 0.0,
+    "latent_pre_output_channels": 512,
+    "latent_activation": "relu",
+    "latent_noise": 0.0,
+    "pretrain_steps": -1,
+    "top_prior": "single_conv",
+    "level_scale": "prev_level",
+    "n_levels": 3,
+    "n_bits_x": 8,
+    "depth": 32,
+    "activation": "relu",
+    "coupling": "affine",
+    "coupling_width": 512,
+    "coupling_dropout": 0.0,
+    "video_num_input_frames": 1,
+    "video_num_target_frames": 1,
+    "temperature": 1.0,
+    "batch_size": 32,
+    "init_batch_size": 256,
+    "learning_rate_constant": 3e-4,
+    "learning_rate_schedule": "legacy",
+    "learning_rate_warmup_steps": 100,
+}
+
+# Official values of the named choices, and ours.
+_VALUES: dict[str, dict[str, Any]] = {
+    "gen_mode": {"conditional": "conditional", "unconditional": "unconditional"},
+    "latent_dist_encoder": {
+        "conv3d_net": "conv3d",
+        "conv_net": "conv2d",
+        "conv_lstm": "conv_lstm",
+        "pointwise": "pointwise",
+    },
+    "latent_architecture": {"single_conv": "single_conv", "glow_resnet": "residual", "glow_nn": "conv_blocks"},
+    "latent_activation": {"relu": "relu", "gatu": "gated"},
+    "activation": {"relu": "relu", "gatu": "gated"},
+    "coupling": {"affine": "affine", "additive": "additive"},
+    "level_scale": {"prev_level": "level", "prev_step": "past", "normal": "standard"},
+    "top_prior": {"single_conv": "learned", "normal": "standard"},
+    # Whether it warms up.
+    "learning_rate_schedule": {"legacy": True, "constant": False, "constant*linear_warmup": True},
+}
+
+
+def read_hparams(path: str | Path) -> dict[str, Any]:
+    """A file of official hyperparameters: a JSON object of them, or of `hparams` and `frame_size`.
+
+    Raises:
+      UserError: if it cannot be read.
+    """
+    try:
+        hparams = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"cannot read the hyperparameters {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"the hyperparameters {path} are not JSON: {error}") from None
+    if not isinstance(hparams, dict):
+        raise UserError(f"the hyperparameters {path} must be a JSON object, got {type(hparams).__name__}")
+    return hparams
+
+
+def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | None = None) -> VideoFlowConfig:
+    """The configuration that the official hyperparameters describe.
+
+    Args:
+      hparams: official names and values; a missing name has its official default. A mapping with the keys `hparams`
+        and `frame_size` is read as these two.
+      frame_size: height and width of a frame; it is no official hyperparameter but a property of the dataset. Default:
+        `hparams["frame_size"]`, or 64.
+
+    Raises:
+      UserError: for an unknown name, or a value that the official code or this package cannot run.
+    """
+    values, given_size = split_record(hparams)
+    frame_size = next((size for size in (frame_size, given_size) if size is not None), _DEFAULT_FRAME_SIZE)
+    _check_names(values)
+    for name, value in values.items():
+        _check_value(name, value)
+    h = {**OFFICIAL_DEFAULTS, **values}
+    _check_together(h, values)
+    named = {name: choices[h[name]] for name, choices in _VALUES.items()}
+    conditional = h["gen_mode"] == "conditional"
+    inputs, targets = h["video_num_input_frames"], h["video_num_target_frames"]
+    dilations = [1, *(rate + 1 for rate in h["latent_dilation_rates"])] if h["latent_apply_dilations"] else [1]
+    return VideoFlowConfig(
+        frame_size=frame_size,
+        levels=h["n_levels"],
+        depth=h["depth"],
+        coupling=named["coupling"],
+        coupling_width=h["coupling_width"],
+        coupling_activation=named["activation"],
+        coupling_dropout=h["coupling_dropout"],
+        conditional=conditional,
+        latent_encoder=named["latent_dist_encoder"],
+        latent_encoder_depth=h["latent_encoder_depth"],
+        latent_encoder_width=h["latent_encoder_width"],
+        latent_activation=named["latent_activation"],
+        latent_dilations=tuple(dilations),
+        latent_architecture=named["latent_architecture"],
+        latent_pre_output_channels=h["latent_pre_output_channels"],
+        num_past_latents=h["num_cond_latents"],
+        condition_on_first_frame=h["cond_first_frame"],
+        latent_skip=h["latent_skip"],
+        latent_noise=h["latent_noise"],
+        latent_dropout=h["latent_dropout"],
+        pointwise_scale=named["level_scale"],
+        learn_top_scale=h["learn_top_scale"],
+        # The official conditional model learns the top prior of frames without a past, whatever `top_prior` says.
+        top_prior="learned" if conditional else named["top_prior"],
+        score_context=h["model_input"],
+        # The official code conditions from the step after `pretrain_steps` on.
+        pretrain_steps=max(0, h["pretrain_steps"] + 1),
+        # The official video model keeps all 8 bits, whatever `n_bits_x` says.
+        n_bits=8,
+        pixel_scaling="official",
+        num_context=inputs if conditional else 0,
+        num_train_frames=inputs + targets if h["num_train_frames"] == -1 else h["num_train_frames"],
+        num_eval_frames=inputs + targets,
+        batch_size=h["batch_size"],
+        init_batch_size=h["init_batch_size"],
+        learning_rate=h["learning_rate_constant"],
+        warmup_steps=h["learning_rate_warmup_steps"] if named["learning_rate_schedule"] else 0,
+    )
+
+
+def split_record(hparams: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The hyperparameters alone, and `frame_size` (None if not given), of either form of a mapping.
+
+    Raises:
+      UserError: it is no mapping, or has unknown keys beside `hparams`.
+    """
+    if not isinstance(hparams, Mapping):
+        raise UserError(f"official hyperparameters must be a mapping by name, got {type(hparams).__name__}")
+    values = dict(hparams)
+    frame_size = values.pop("frame_size", None)
+    if "hparams" not in values:
+        return values, frame_size
+    inner = values.pop("hparams")
+    unknown = set(values) - {"name", "batch"}
+    if unknown:
+        raise UserError(f"unknown keys beside hparams: {', '.join(sorted(map(str, unknown)))}")
+    values, inner_size = split_record(inner)
+    return values, inner_size if frame_size is None else frame_size
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    unknown = []
+    for name in values:
+        if name not in OFFICIAL_DEFAULTS:
+            near = difflib.get_close_matches(str(name), OFFICIAL_DEFAULTS, n=1)
+            unknown.append(repr(name) + (f" (did you mean {near[0]}?)" if near else ""))
+    if unknown:
+        raise UserError(f"unknown official hyperparameter {', '.join(unknown)}; name it as the official code does")
+
+
+def _check_value(name: str, value: Any) -> None:
+    default = OFFICIAL_DEFAULTS[name]
+    if isinstance(default, bool) or isinstance(value, bool):
+        fits = isinstance(default, bool) and isinstance(value, bool)
+    elif isinstance(default, float):
+        fits = isinstance(value, int | float)
+    elif isinstance(default, list):
+        fits = isinstance(value, list | tuple) and all(type(v) is int and v > 0 for v in value)
+    else:
+        fits = isinstance(value, type(default))
+    if not fits:
+        raise UserError(f"official hyperparameter {name} must be like {default!r}, got {value!r}")
+    if name in _VALUES and value not in _VALUES[name]:
+        raise UserError(f"official hyperparameter {name}={value!r} is not supported; one of {', '.join(_VALUES[name])}")
+
+
+def _check_together(h: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Combinations that the official code refuses or fails to run."""
+    encoder, num_past = h["latent_dist_encoder"], h["num_cond_latents"]
+    inputs, train_frames = h["video_num_input_frames"], h["num_train_frames"]
+    all_frames = inputs + h["video_num_target_frames"]
+    if inputs < 1 or h["video_num_target_frames"] < 1:
+        raise UserError("video_num_input_frames and video_num_target_frames must be at least 1")
+    if train_frames != -1 and not 1 <= train_frames <= all_frames:
+        raise UserError(
+            f"num_train_frames must be -1, or between 1 and video_num_input_frames + video_num_target_frames = "
+            f"{all_frames}; got {train_frames}"
+        )
+    if h["latent_apply_dilations"] and not h["latent_dilation_rates"]:
+        raise UserError("latent_apply_dilations=True needs latent_dilation_rates, got none")
+    if h["gen_mode"] == "unconditional":
+        for name in ("num_train_frames", "video_num_input_frames"):
+            if h[name] != 1:
+                raise UserError(f"gen_mode=unconditional needs {name}=1, got {h[name]}")
+        return
+    if train_frames != -1 and train_frames <= inputs:
+        raise UserError(f"num_train_frames={train_frames} leaves nothing to predict after {inputs} input frames")
+    if encoder in ("pointwise", "conv_lstm"):
+        if num_past != 1:
+            raise UserError(f"latent_dist_encoder={encoder} needs num_cond_latents=1, got {num_past}")
+        if h["n_levels"] == 1:
+            raise UserError(f"latent_dist_encoder={encoder} needs n_levels of at least 2, got 1")
+    if encoder == "pointwise" and {"batch_size", "init_batch_size"} <= set(given):
+        if h["batch_size"] != h["init_batch_size"]:
+            raise UserError("latent_dist_encoder=pointwise needs init_batch_size equal to batch_size")
+    if encoder == "conv_net" and num_past > inputs:
+        raise UserError(
+            f"latent_dist_encoder=conv_net needs num_cond_latents <= video_num_input_frames = {inputs}, got {num_past}"
+        )
+    if encoder == "conv_net" and h["latent_architecture"] == "glow_nn":
+        if h["latent_pre_output_channels"] < 2 ** (h["latent_encoder_depth"] - 1):
+            raise UserError(
+                f"latent_pre_output_channels={h['latent_pre_output_channels']} leaves no channels in the first of "
+                f"latent_encoder_depth={h['latent_encoder_depth']} layers, each half as wide as the next"
+            )
+    if encoder == "conv3d_net" and h["cond_first_frame"]:
+        raise UserError("cond_first_frame=True does not go with latent_dist_encoder=conv3d_net")

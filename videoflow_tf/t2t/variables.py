@@ -1,0 +1,205 @@
+"""Official names of a model's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from bijectors import FlowStep
+from videoflow_tf.latent_encoders import Conv2DEncoder, Conv3DEncoder, ConvLSTMEncoder, PointwiseEncoder
+from videoflow_tf.model import VideoFlow
+from videoflow_tf.networks import Activation2D, CausalConvStack, CausalEdgeConv3D, ConvBlock, ConvStack, EdgeConv2D
+from videoflow_tf.prior import LatentPrior
+
+SCOPE = "next_frame_glow/body/"
+
+
+class Slot(NamedTuple):
+    """Where an official variable lives: one of ours, or one time step of it.
+
+    The official array has `extra_dims` more dimensions in front, all of size one; with `per_video` one more, the batch.
+    """
+
+    name: str
+    variable: tf.Variable
+    time_step: int | None = None
+    extra_dims: int = 0
+    per_video: bool = False
+
+    def shape(self) -> tuple[int, ...]:
+        """Of our variable, or of one time step of it."""
+        shape = tuple(self.variable.shape)
+        return shape if self.time_step is None else shape[1:]
+
+
+def to_official(model: VideoFlow, values: Sequence[Any], variables: Sequence[tf.Variable]) -> dict[str, np.ndarray]:
+    """Values that belong to our variables (the weights themselves, gradients, ...) under the official names.
+
+    `values[i]` belongs to `variables[i]`; a value None (no gradient) is left out.
+    """
+    by_variable = {v.ref(): value for v, value in zip(variables, values, strict=True) if value is not None}
+    found = {}
+    for slot in official_slots(model):
+        if slot.variable.ref() in by_variable:
+            value = np.asarray(by_variable[slot.variable.ref()])
+            found[slot.name] = value if slot.time_step is None else value[slot.time_step]
+    return found
+
+
+# --- Official names, part by part. Every function yields the slots of one part, without its scope. ---
+
+
+def official_slots(model: VideoFlow) -> Iterator[Slot]:
+    """All variables of a model under their official names."""
+    coupling = model.hparams.coupling
+    for index, (level, prior) in enumerate(zip(model.flow, model.priors, strict=True)):
+        *steps, _squeeze = level.bijectors
+        for number, step in enumerate(reversed(steps)):
+            yield from _scoped(f"{SCOPE}codec/revnet_{index}/revnet_step_{number}", _flow_step(step, coupling))
+        if prior.is_top:
+            yield from _scoped(SCOPE, _top_prior(prior, model.hparams.conditional))
+        else:
+            yield from _scoped(f"{SCOPE}codec/split_{index}/prior_on_z2", _level_prior(prior))
+
+
+def _scoped(scope: str, slots: Iterator[Slot]) -> Iterator[Slot]:
+    for slot in slots:
+        yield slot._replace(name=f"{scope.rstrip('/')}/{slot.name}")
+
+
+def _flow_step(step: FlowStep, coupling: str) -> Iterator[Slot]:
+    yield from _actnorm(step.actnorm.bias, step.actnorm.log_scale)
+    yield Slot("invertible/P", step.conv.permutation)
+    yield Slot("invertible/L", step.conv.lower)
+    yield Slot("invertible/U", step.conv.upper)
+    yield Slot("invertible/sign_S", step.conv.sign_s)
+    yield Slot("invertible/log_S", step.conv.log_s)
+    yield from _scoped(f"{coupling}/nn", _conv_stack(step.coupling.network))
+
+
+def _actnorm(bias: tf.Variable, log_scale: tf.Variable, time_step: int | None = None) -> Iterator[Slot]:
+    scope = "actnorm/actnorm" if time_step is None else f"actnorm/actnorm_{time_step}/actnorm_{time_step}"
+    yield Slot(f"{scope}_center/b", bias, time_step, extra_dims=3)
+    yield Slot(f"{scope}_scale/logs", log_scale, time_step, extra_dims=3)
+
+
+def _conv2d(conv: EdgeConv2D) -> Iterator[Slot]:
+    yield Slot("W", conv.kernel)
+    if conv.starts_at_zero:
+        yield from _zeros_scaling(conv.bias, conv.log_scale)
+    else:
+        yield from _actnorm(conv.bias, conv.log_scale)
+
+
+def _zeros_scaling(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
+    yield Slot("b", bias, extra_dims=3)
+    yield Slot("logs", log_scale, extra_dims=1)
+
+
+def _activation_names(gated: bool) -> tuple[str, ...]:
+    return ("1_tanh", "1_sigm") if gated else ("1_2",)
+
+
+def _activation2d(activation: Activation2D) -> Iterator[Slot]:
+    for name, conv in zip(_activation_names(activation.gated), activation.convs, strict=True):
+        yield from _scoped(name, _conv2d(conv))
+
+
+def _conv_block(block: ConvBlock) -> Iterator[Slot]:
+    yield from _scoped("1_1", _conv2d(block.conv))
+    yield from _activation2d(block.activation)
+
+
+def _conv_stack(stack: ConvStack) -> Iterator[Slot]:
+    yield from _scoped("conv_block", _conv_block(stack.block))
+    yield from _scoped("zeros", _conv2d(stack.last))
+
+
+def _actnorm3d(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
+    for t in range(bias.shape[0]):
+        yield from _actnorm(bias, log_scale, t)
+
+
+def _conv3d(conv: CausalEdgeConv3D) -> Iterator[Slot]:
+    yield Slot("W", conv.kernel)
+    if conv.starts_at_zero:
+        yield from _zeros_scaling(conv.bias, conv.log_scale)
+    else:
+        yield from _actnorm3d(conv.bias, conv.log_scale)
+
+
+def _causal_stack(stack: CausalConvStack) -> Iterator[Slot]:
+    yield from _scoped("conv_block/1_1", _conv3d(stack.conv))
+    activation = stack.activation
+    for i, name in enumerate(_activation_names(activation.gated)):
+        yield Slot(f"conv_block/{name}/W", activation.kernels[i], extra_dims=3)
+        yield from _scoped(f"conv_block/{name}", _actnorm3d(activation.biases[i], activation.log_scales[i]))
+    yield from _scoped("zeros", _conv3d(stack.last))
+
+
+def _level_prior(prior: LatentPrior) -> Iterator[Slot]:
+    yield from _scoped("level_prior/conv2d", _conv2d(prior.own))
+    encoder = prior.encoder
+    if isinstance(encoder, Conv3DEncoder):
+        yield from _scoped("latent_stack", _conv3d_encoder(encoder))
+    elif isinstance(encoder, Conv2DEncoder):
+        yield from _scoped("latent_stack", _conv2d_encoder(encoder))
+    elif isinstance(encoder, ConvLSTMEncoder):
+        yield from _lstm_cell(encoder)
+        yield from _scoped("state_to_dist/conv2d", _conv2d(encoder.last))
+    elif isinstance(encoder, PointwiseEncoder):
+        yield from _scoped("latent_prior", _pointwise(encoder))
+        if encoder.scale_from == "standard":
+            yield Slot("merge_std", encoder.fixed_log_scale, per_video=True)
+
+
+def _top_prior(prior: LatentPrior, conditional: bool) -> Iterator[Slot]:
+    if prior.own is not None:
+        scope = "unconditional" if conditional else "top_prior"
+        yield from _scoped(f"{scope}/top_learn_prior/conv2d", _conv2d(prior.own))
+    encoder = prior.encoder
+    if isinstance(encoder, Conv3DEncoder):
+        yield from _scoped("top/conv3d", _conv3d_encoder(encoder))
+    elif isinstance(encoder, Conv2DEncoder):
+        yield from _scoped("top/conditional", _conv2d_encoder(encoder))
+    elif isinstance(encoder, ConvLSTMEncoder):
+        yield from _scoped("top", _lstm_cell(encoder))
+        yield from _scoped("top/conditional/conv2d", _conv2d(encoder.last))
+    elif isinstance(encoder, PointwiseEncoder):
+        yield from _scoped("top/conditional", _pointwise(encoder))
+
+
+def _conv3d_encoder(encoder: Conv3DEncoder) -> Iterator[Slot]:
+    for i, branches in enumerate(encoder.blocks):
+        if not encoder.dilated:
+            yield from _scoped(f"latent_3d_res_{i}", _causal_stack(branches[0]))
+            continue
+        for j, branch in enumerate(branches):
+            yield from _scoped(f"dil_latent_3d_res_{i}/dil_{j}", _causal_stack(branch))
+    yield from _scoped("res_final", _conv2d(encoder.last))
+
+
+def _conv2d_encoder(encoder: Conv2DEncoder) -> Iterator[Slot]:
+    block_name, part, last = {
+        "single_conv": ("", _conv_block, "single_conv/conv2d"),
+        "residual": ("latent_resnet_{}", _conv_stack, "glow_res_final"),
+        "conv_blocks": ("glow_nn_{}", _conv_block, "glow_nn_zeros"),
+    }[encoder.architecture]
+    part: Callable[[Any], Iterator[Slot]]
+    first = 1 if encoder.architecture == "conv_blocks" else 0
+    for i, block in enumerate(encoder.blocks, first):
+        yield from _scoped(block_name.format(i), part(block))
+    yield from _scoped(last, _conv2d(encoder.last))
+
+
+def _lstm_cell(encoder: ConvLSTMEncoder) -> Iterator[Slot]:
+    yield Slot("conv_lstm/kernel", encoder.kernel)
+    yield Slot("conv_lstm/biases", encoder.bias)
+
+
+def _pointwise(encoder: PointwiseEncoder) -> Iterator[Slot]:
+    yield Slot("latent_multiplier", encoder.multiplier, per_video=True)
+    yield Slot("log_scale_latent", encoder.log_scale, per_video=True)
