@@ -15,13 +15,20 @@ CouplingNetwork = Callable[..., tf.Tensor]
 
 
 class _Coupling(OnePassBijector):
-    """Leaves the first half of the channels as it is and transforms the second half, conditioned on the first."""
+    """Leaves the first half of the channels as it is and transforms the second half, conditioned on the first.
 
-    def __init__(self, num_channels: int, network: CouplingNetwork, dtype: tf.DType, name: str) -> None:
+    With `recompute` the network's activations are computed again for the gradient instead of kept: the same
+    gradients, less memory, one more forward pass.
+    """
+
+    def __init__(
+        self, num_channels: int, network: CouplingNetwork, dtype: tf.DType, name: str, recompute: bool
+    ) -> None:
         if num_channels % 2:
             raise ValueError(f"{name}: expected an even number of channels, got {num_channels}")
         super().__init__(num_channels=num_channels, dtype=dtype, name=name)
         self.network = network
+        self.recompute = recompute
 
     def initialize(self, x: tf.Tensor) -> None:
         """Hands the first half of x [N, H, W, C] to the network's own `initialize`, if it has one."""
@@ -39,7 +46,8 @@ class _Coupling(OnePassBijector):
         return tf.concat([first, second], axis=-1), log_det
 
     def _run_network(self, first: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        parameters = self.network(first, **kwargs)
+        network = tf.recompute_grad(self.network) if self.recompute else self.network
+        parameters = network(first, **kwargs)
         # Of another size it could still broadcast, and the log-det would count too few pixels.
         expected = tf.TensorShape([*first.shape[:-1], self._parameters_per_channel * self.num_channels // 2])
         if not parameters.shape.is_compatible_with(expected):
@@ -71,9 +79,14 @@ class AffineCoupling(_Coupling):
     _parameters_per_channel = 2
 
     def __init__(
-        self, num_channels: int, network: CouplingNetwork, dtype: tf.DType = tf.float32, name: str = "affine_coupling"
+        self,
+        num_channels: int,
+        network: CouplingNetwork,
+        dtype: tf.DType = tf.float32,
+        name: str = "affine_coupling",
+        recompute: bool = False,
     ) -> None:
-        super().__init__(num_channels, network, dtype, name)
+        super().__init__(num_channels, network, dtype, name, recompute)
 
     def _transform(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shift, raw = tf.split(parameters, 2, axis=-1)
@@ -101,9 +114,14 @@ class AdditiveCoupling(_Coupling):
     _parameters_per_channel = 1
 
     def __init__(
-        self, num_channels: int, network: CouplingNetwork, dtype: tf.DType = tf.float32, name: str = "additive_coupling"
+        self,
+        num_channels: int,
+        network: CouplingNetwork,
+        dtype: tf.DType = tf.float32,
+        name: str = "additive_coupling",
+        recompute: bool = False,
     ) -> None:
-        super().__init__(num_channels, network, dtype, name)
+        super().__init__(num_channels, network, dtype, name, recompute)
 
     def _transform(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return second + parameters, tf.zeros(tf.shape(second)[:1], second.dtype)

@@ -32,7 +32,9 @@ class FlowStep(OnePassBijector):
         conv: InvertibleConv1x1,
         coupling: AffineCoupling | AdditiveCoupling,
         name: str = "flow_step",
+        recompute: bool = False,
     ) -> None:
+        """`recompute`: keep only the input for the gradient, and compute the rest again."""
         parts = (actnorm, conv, coupling)
         for what, found in (
             ("number of channels", {part.num_channels for part in parts}),
@@ -42,6 +44,7 @@ class FlowStep(OnePassBijector):
                 raise ValueError(f"{name}: the parts differ in their {what}: {sorted(found)}")
         super().__init__(num_channels=actnorm.num_channels, dtype=actnorm.dtype, name=name)
         self.actnorm, self.conv, self.coupling = actnorm, conv, coupling
+        self.recompute = recompute
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         """Data-dependent initialisation of the parts in order; x [N, H, W, C] -> forward(x)."""
@@ -64,6 +67,10 @@ class FlowStep(OnePassBijector):
         return mix_channels(y, matrix) - self.actnorm.bias, -log_det
 
     def _forward_and_log_det(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        evaluate = tf.recompute_grad(self._evaluate) if self.recompute else self._evaluate
+        return evaluate(x, **kwargs)
+
+    def _evaluate(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         mixed, mix_log_det = self._mix(x)
         y, coupling_log_det = self.coupling._forward_and_log_det(mixed, **kwargs)
         return y, mix_log_det + coupling_log_det

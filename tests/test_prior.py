@@ -15,7 +15,7 @@ BATCH, FRAMES = 2, 6
 def build(move_variables):
     """Builds (prior, clip), float64, weights moved; the clip has `FRAMES` random latents and hidden ones."""
 
-    def make(level: int, **changes) -> tuple[LatentPrior, LevelLatents]:
+    def make(level: int, moved: float = 0.1, **changes) -> tuple[LatentPrior, LevelLatents]:
         defaults = {
             "frame_size": 8,
             "levels": 2,
@@ -26,7 +26,7 @@ def build(move_variables):
         }
         config = VideoFlowConfig(**(defaults | changes))
         prior = LatentPrior(config, level, np.random.default_rng(3), tf.float64)
-        move_variables(prior)
+        move_variables(prior, moved)
         latents, hidden = np.random.default_rng(4).normal(size=(2, BATCH, FRAMES, *config.latent_shape(level)))
         return prior, LevelLatents(tf.constant(latents), None if level == TOP else tf.constant(hidden))
 
@@ -60,7 +60,8 @@ def test_sampling_frame_by_frame_inverts_the_parallel_path(build, encoder_change
 @LEVELS
 @pytest.mark.parametrize("temperature", [0.0, 0.4])
 def test_temperature_multiplies_sigma(build, encoder_changes, level, temperature):
-    prior, clip = build(level, **encoder_changes)
+    # Weights moved less than elsewhere: free-running dynamics of random weights explode.
+    prior, clip = build(level, moved=0.02, **encoder_changes)
     hidden = None if level == TOP else clip.hidden[:, 1:]
     noise = np.random.default_rng(9).normal(size=clip.latents[:, 1:].shape)
     drawn = prior.sample(cut(clip, ALL, FIRST), hidden, tf.constant(noise), temperature)
@@ -152,9 +153,7 @@ def test_shapes_of_the_distributions(build):
 
 
 def test_log_prob_is_that_of_the_gaussians(build, encoder_changes):
-    if encoder_changes.get("frame_size", 8) != 8:
-        encoder_changes = encoder_changes | {"frame_size": 8}
-    base, top_clip, joint, lower, lower_clip, future, above = distributions(build, **encoder_changes)
+    base, top_clip, joint, lower, lower_clip, future, above = distributions(build, **(encoder_changes | {"frame_size": 8}))
     expected = log_density(base._prior, top_clip, 2)
     np.testing.assert_allclose(base.log_prob(top_clip.latents[:, 2:]), expected, rtol=1e-12)
     value = tf.concat([future.hidden, future.latents], axis=-1)
@@ -184,7 +183,8 @@ def test_one_event_is_scored_for_every_context_of_the_batch(build):
 def test_many_events_are_scored_for_a_context_batch_of_one(build):
     prior, clip = build(TOP)
     one = AutoregressivePrior(prior, cut(clip, FIRST, slice(2)), FRAMES - 2)
-    twice = AutoregressivePrior(prior, cut(_repeated(clip), ALL, slice(2)), FRAMES - 2)
+    repeated = LevelLatents(tf.repeat(clip.latents[:1], BATCH, axis=0), None)
+    twice = AutoregressivePrior(prior, cut(repeated, ALL, slice(2)), FRAMES - 2)
     np.testing.assert_allclose(one.log_prob(clip.latents[:, 2:]), twice.log_prob(clip.latents[:, 2:]), rtol=1e-12)
 
 
@@ -224,7 +224,3 @@ def test_fold_samples():
     np.testing.assert_array_equal(tf.reshape(folded, value.shape), value)
     folded, copies, leading = fold_samples(value[0, 0], context)
     assert folded.shape == [2, 4, 1, 1, 1] and int(copies) == 1 and leading.numpy().tolist() == [2]
-
-
-def _repeated(clip: LevelLatents) -> LevelLatents:
-    return LevelLatents(*(None if t is None else tf.repeat(t[:1], BATCH, axis=0) for t in clip))

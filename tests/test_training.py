@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from videoflow_tf import checkpoints, export, optimizer, training
@@ -34,6 +35,17 @@ def test_learning_rate_warms_up_stays_and_decays():
     np.testing.assert_allclose(got, [0.5, 1.0, 2.0, 2.0, 2.0, 1.0, 0.0, 0.0])
     constant = optimizer.LearningRate(2.0, warmup_steps=0)
     assert [float(constant(step)) for step in (0, 10**6)] == [2.0, 2.0]
+
+
+def test_adam_does_as_keras_does():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=[5]).astype(np.float32), rng.normal(size=[20, 5]).astype(np.float32)
+    mine, keras = tf.Variable(start), tf.Variable(start)
+    for variable, adam in ((mine, optimizer.Adam(0.1)), (keras, tf_keras.optimizers.Adam(0.1, jit_compile=False))):
+        for gradient in gradients:
+            adam.apply_gradients([(tf.constant(gradient), variable)])
+    np.testing.assert_allclose(mine.numpy(), keras.numpy(), rtol=1e-5)
+    assert not np.allclose(mine.numpy(), start, atol=0.1)
 
 
 def test_average_starts_from_the_weights_at_build_and_is_swapped_in_and_out(micro_config):
@@ -147,12 +159,14 @@ def test_two_replicas_train_as_one_device_does_on_the_joined_batch(micro_config,
     script = """
 import sys
 import tensorflow as tf
+import tf_keras
 from videoflow_tf import training
 from videoflow_tf.config import VideoFlowConfig
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 workdir, replicas = sys.argv[1], int(sys.argv[2])
-config = VideoFlowConfig.from_json(sys.stdin.read()).replace(batch_size=4 // replicas, clip_norm=1.0)
+config = VideoFlowConfig.from_json(sys.stdin.read()).replace(
+    batch_size=4 // replicas, clip_norm=1.0, train_steps=10)
 if replicas > 1:
     training.make_strategy = lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 training.train(config, workdir, None)
@@ -166,6 +180,13 @@ training.train(config, workdir, None)
             check=True,
             timeout=300,
         )
+    curves = []
+    for name in ("1", "2"):
+        (path,) = (tmp_path / name / "tensorboard" / "train").iterdir()
+        events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
+        tags = ("bits_per_pixel", "gradient_norm")
+        curves.append([tf.make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in tags])
+    np.testing.assert_allclose(*curves, rtol=1e-3)
     one, two = (stored_values(tmp_path / name, ("flow/", "priors/", "step/")) for name in ("1", "2"))
     assert one.keys() == two.keys()
     for name, value in one.items():

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoflow_tf.config import RUN_LENGTH_FIELDS, VideoFlowConfig
+from videoflow_tf.config import RESUMABLE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def check_same_run(saved: VideoFlowConfig, config: VideoFlowConfig, workdir: str
     fields = [
         f"{name} ({before} there, {now} now)"
         for name, (before, now) in differences.items()
-        if name not in RUN_LENGTH_FIELDS
+        if name not in RESUMABLE_FIELDS
     ]
     if fields:
         raise UserError(

@@ -22,6 +22,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pointwise_scale": ("level", "past", "standard"),
     "top_prior": ("learned", "standard"),
     "pixel_scaling": ("exact", "official"),
+    "precision": ("float32", "mixed_bfloat16"),
+    "recompute": ("none", "coupling", "step"),
     "dataset": ("shapes", "bair"),
     "shapes_background": ("black", "grey"),
 }
@@ -45,6 +47,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "num_train_frames": (1, math.inf),
     "num_eval_frames": (1, math.inf),
     "batch_size": (1, math.inf),
+    "accumulate_steps": (1, math.inf),
     "init_batch_size": (1, math.inf),
     "train_steps": (0, math.inf),
     "learning_rate": (0, math.inf),
@@ -59,9 +62,11 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
 }
 
-# Fields that say how long a run lasts and how often it reports, not what it computes: a run may be
-# taken up again with other values of these.
-RUN_LENGTH_FIELDS = frozenset({"train_steps", "checkpoint_every", "eval_every", "eval_videos"})
+# Fields that say how long a run lasts, how often it reports and how it fits into memory, not what it computes: a run
+# may be taken up again with other values of these.
+RESUMABLE_FIELDS = frozenset(
+    {"train_steps", "checkpoint_every", "eval_every", "eval_videos", "recompute", "accumulate_steps"}
+)
 
 
 def help_of(name: str) -> str:
@@ -125,6 +130,9 @@ class VideoFlowConfig:
     dataset: str = _field("bair", "dataset to train and evaluate on")
     shapes_background: str = _field("black", "background of the generated shapes")
     batch_size: int = _field(5, "clips per replica and step")
+    accumulate_steps: int = _field(1, "parts of a batch that are computed one after the other, to save memory")
+    recompute: str = _field("none", "what the gradient computes again instead of keeping it: saves memory, not time")
+    precision: str = _field("float32", "of the networks; flow, log-dets and likelihood are always float32")
     init_batch_size: int = _field(128, "clips of the data-dependent initialisation")
     train_steps: int = _field(600_000, "steps to train in all")
     learning_rate: float = _field(3e-4, "Adam's rate after the warm-up")
@@ -163,8 +171,15 @@ class VideoFlowConfig:
                     f"{name}={getattr(self, name)} leaves nothing to predict after num_context={self.num_context}; "
                     f"choose at least {self.num_context + 1}"
                 )
+        if self.batch_size % self.accumulate_steps:
+            raise UserError(f"batch_size={self.batch_size} does not divide by accumulate_steps={self.accumulate_steps}")
         if (self.decay_until > 0 or self.decay_from > 0) and self.decay_until <= self.decay_from:
             raise UserError(f"decay_until={self.decay_until} must be greater than decay_from={self.decay_from}")
+
+    @property
+    def bfloat16_networks(self) -> bool:
+        """Whether the networks compute in bfloat16."""
+        return self.precision == "mixed_bfloat16"
 
     def latent_shape(self, level: int) -> tuple[int, int, int]:
         """Height, width and channels of the latent of `level` (0 is nearest the pixels)."""

@@ -311,15 +311,8 @@ class VideoFlow(tf_keras.Model):
         seed = tf.stack([tf.constant(self.hparams.seed, tf.int64), self.step])
         noise_seed, training_seed = tf.unstack(tf.random.split(seed, 2))
         noise = self._replica_noise(video, noise_seed)
-        variables = self.trainable_variables
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            bits = self._frame_bits_per_pixel(video, None, noise, None, training_seed if self._is_noisy() else None)
-            bits = tf.reduce_mean(bits, axis=1)
-            loss = tf.reduce_mean(bits) / replicas
-        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
-        # A variable without a gradient takes no part in this objective (the encoder while pre-training, say).
-        gradients = self.optimizer.aggregate_gradients([(g, v) for g, v in gradients if g is not None])
+        bits, gradients = self._bits_and_gradients(video, noise, training_seed)
+        gradients = self.optimizer.aggregate_gradients(gradients)
         self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
         self.step.assign_add(1)
         self._bits_per_pixel_mean.update_state(bits)
@@ -327,6 +320,46 @@ class VideoFlow(tf_keras.Model):
             "bits_per_pixel": self._bits_per_pixel_mean.result(),
             "gradient_norm": tf.linalg.global_norm([g for g, _ in gradients]),
         }
+
+    def _bits_and_gradients(
+        self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Variable]]]:
+        """Bits per pixel [B] and this replica's part of the gradients of their mean, for the variables that have one.
+
+        With `config.accumulate_steps` the batch is taken in so many parts, one after the other.
+        """
+        parts = self.hparams.accumulate_steps
+        if parts == 1:
+            return self._part_gradients(video, noise, seed)
+        videos, noises = (tf.stack(tf.split(t, parts)) for t in (video, noise))  # [parts, B/parts, T, H, W, 3]
+        bits, gradients = self._part_gradients(videos[0], noises[0], tf.random.fold_in(seed, 0))
+        variables = [v for _, v in gradients]
+
+        def add(i: tf.Tensor, bits: tf.TensorArray, sums: list[tf.Tensor]):
+            more_bits, more = self._part_gradients(videos[i], noises[i], tf.random.fold_in(seed, i))
+            return i + 1, bits.write(i, more_bits), [s + g for s, (g, _) in zip(sums, more, strict=True)]
+
+        all_bits = tf.TensorArray(bits.dtype, size=parts, element_shape=bits.shape).write(0, bits)
+        _, all_bits, sums = tf.while_loop(
+            lambda i, *_: i < parts,
+            add,
+            (1, all_bits, [g for g, _ in gradients]),
+            parallel_iterations=1,
+            maximum_iterations=parts - 1,
+        )
+        return tf.reshape(all_bits.stack(), [-1]), [(s / parts, v) for s, v in zip(sums, variables, strict=True)]
+
+    def _part_gradients(
+        self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Variable]]]:
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            bits = self._frame_bits_per_pixel(video, None, noise, None, seed if self._is_noisy() else None)
+            bits = tf.reduce_mean(bits, axis=1)
+            loss = tf.reduce_mean(bits) / self.distribute_strategy.num_replicas_in_sync
+        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
+        # A variable without a gradient takes no part in this objective (the encoder while pre-training, say).
+        return bits, [(g, v) for g, v in gradients if g is not None]
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -415,10 +448,13 @@ def _build_level(config: VideoFlowConfig, level: int, rng: np.random.Generator, 
             config.coupling_dropout,
             paired=affine,
             dtype=dtype,
+            compute_dtype=tf.bfloat16 if config.bfloat16_networks else None,
         )
-        coupling = (AffineCoupling if affine else AdditiveCoupling)(channels, network, dtype)
+        coupling = (AffineCoupling if affine else AdditiveCoupling)(
+            channels, network, dtype, recompute=config.recompute == "coupling"
+        )
         parts = ActNorm(channels, dtype), InvertibleConv1x1(channels, rng, dtype), coupling
-        steps.append(FlowStep(*parts, name=_step_name(index)))
+        steps.append(FlowStep(*parts, name=_step_name(index), recompute=config.recompute == "step"))
     return flow_level(Squeeze(in_channels, dtype), steps, name=f"level_{level}")
 
 

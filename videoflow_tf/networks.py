@@ -45,6 +45,11 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
     return tf.batch_to_space(images, block, [[0, extra_h], [0, extra_w]])
 
 
+def shifted_conv2d(x: tf.Tensor, kernel: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """conv2d(x, kernel) + offset in x's dtype."""
+    return conv2d(x, tf.cast(kernel, x.dtype)) + tf.cast(offset, x.dtype)
+
+
 def edge_response(kernel: tf.Tensor, size: tuple[int, int], dilation: int = 1) -> tf.Tensor:
     """Response to the edge channel, which is 1 in the zero padding and 0 inside: [k, k, E, D] -> [1, H, W, D].
 
@@ -93,13 +98,12 @@ class EdgeConv2D(tf.Module):
         return kernel, offset
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        kernel, offset = self.folded(tuple(x.shape[1:3]))
-        return conv2d(x, kernel) + offset
+        return shifted_conv2d(x, *self.folded(tuple(x.shape[1:3])))
 
     def halves(self, x: tf.Tensor) -> tf.Tensor:
         """The output with its channels sorted from interleaved pairs (0, 1, 0, 1, ...) into two halves."""
         kernel, offset = self.folded(tuple(x.shape[1:3]))
-        return conv2d(x, deinterleave(kernel)) + deinterleave(offset)
+        return shifted_conv2d(x, deinterleave(kernel), deinterleave(offset))
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         if not self.starts_at_zero:
@@ -140,7 +144,7 @@ class Activation2D(tf.Module):
             return tf.nn.relu(self.convs[0](x))
         # Both convolutions as one of twice the width.
         (kernel_a, offset_a), (kernel_b, offset_b) = (conv.folded(()) for conv in self.convs)
-        both = conv2d(x, tf.concat([kernel_a, kernel_b], axis=-1)) + tf.concat([offset_a, offset_b], axis=-1)
+        both = shifted_conv2d(x, tf.concat([kernel_a, kernel_b], axis=-1), tf.concat([offset_a, offset_b], axis=-1))
         a, b = tf.split(both, 2, axis=-1)
         return tf.tanh(a) * tf.sigmoid(b)
 
@@ -181,7 +185,7 @@ class ConvStack(tf.Module):
     """A `ConvBlock`, then a 3x3 convolution that starts at zero; [N, H, W, C] -> [N, H, W, D].
 
     `paired`: the official model interleaves the two parameters of an affine coupling on the channels; they are
-    returned as two halves.
+    returned as two halves. `compute_dtype`: of the activations; variables, input and output have `dtype`.
     """
 
     def __init__(
@@ -194,16 +198,18 @@ class ConvStack(tf.Module):
         dropout_rate: float = 0.0,
         paired: bool = False,
         dtype: tf.DType = tf.float32,
+        compute_dtype: tf.DType | None = None,
         name: str = "stack",
     ) -> None:
         super().__init__(name=name)
         self.paired = paired
+        self.compute_dtype = compute_dtype or dtype
         self.block = ConvBlock(in_channels, width, activation, rng, dropout_rate, dtype)
         self.last = EdgeConv2D(width, out_channels, None, dtype=dtype, name="last")
 
     def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        hidden = self.block(x, seed)
-        return self.last.halves(hidden) if self.paired else self.last(hidden)
+        hidden = self.block(tf.cast(x, self.compute_dtype), seed)
+        return tf.cast(self.last.halves(hidden) if self.paired else self.last(hidden), x.dtype)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         hidden = self.block.initialize(x)
@@ -257,9 +263,9 @@ class CausalEdgeConv3D(tf.Module):
             pairs = tf.concat([before, present], axis=-1)  # [N, steps, H, W, 2C]
             kernel = tf.concat([self.kernel[0, :, :, 1:], self.kernel[1, :, :, 1:]], axis=2)
         images = tf.reshape(pairs, [-1, height, width, self.taps * channels])
-        y = conv2d(images, kernel, self.dilation)
+        y = conv2d(images, tf.cast(kernel, x.dtype), self.dilation)
         y = tf.reshape(y, [-1, steps, height, width, y.shape[-1]])
-        return y + self._edges((height, width), steps)
+        return y + tf.cast(self._edges((height, width), steps), x.dtype)
 
     def _edges(self, size: tuple[int, int], steps: int) -> tf.Tensor:
         """Response to the padding, [steps, H, W, D]: at the frame's border, and before the first step everywhere."""
@@ -274,7 +280,7 @@ class CausalEdgeConv3D(tf.Module):
         bias, log_scale = self.bias, self.log_scale
         if not self.starts_at_zero:
             bias, log_scale = (v[-steps:, tf.newaxis, tf.newaxis] for v in (bias, log_scale))
-        return (y + bias) * tf.exp(LOG_SCALE_FACTOR * log_scale)
+        return (y + tf.cast(bias, y.dtype)) * tf.cast(tf.exp(LOG_SCALE_FACTOR * log_scale), y.dtype)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         """x [N, K, H, W, C], all steps."""
@@ -306,7 +312,7 @@ class Activation3D(tf.Module):
     def _convolve(self, x: tf.Tensor) -> tf.Tensor:
         kernel = tf.concat([tf.convert_to_tensor(k) for k in self.kernels], axis=-1)
         folded = tf.reshape(x, [-1, *x.shape[2:]])
-        y = conv2d(folded, kernel[tf.newaxis, tf.newaxis])
+        y = conv2d(folded, tf.cast(kernel[tf.newaxis, tf.newaxis], x.dtype))
         return tf.reshape(y, [-1, *x.shape[1:4], y.shape[-1]])
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
@@ -315,7 +321,8 @@ class Activation3D(tf.Module):
             tf.concat([v[-steps:] for v in variables], axis=-1)[:, tf.newaxis, tf.newaxis]
             for variables in (self.biases, self.log_scales)
         )
-        y = (self._convolve(x) + bias) * tf.exp(LOG_SCALE_FACTOR * log_scale)
+        scale = tf.exp(LOG_SCALE_FACTOR * log_scale)
+        y = (self._convolve(x) + tf.cast(bias, x.dtype)) * tf.cast(scale, x.dtype)
         if not self.gated:
             return tf.nn.relu(y)
         a, b = tf.split(y, 2, axis=-1)
@@ -345,10 +352,13 @@ class CausalConvStack(tf.Module):
         dilation: int = 1,
         dropout_rate: float = 0.0,
         dtype: tf.DType = tf.float32,
+        compute_dtype: tf.DType | None = None,
         name: str = "stack",
     ) -> None:
+        """`compute_dtype`: of the activations; variables, input and output have `dtype`."""
         super().__init__(name=name)
         self.window, self.dropout_rate = window, dropout_rate
+        self.compute_dtype = compute_dtype or dtype
         self.conv = CausalEdgeConv3D(window, in_channels, width, rng, dilation, dtype)
         self.activation = Activation3D(window, width, activation, rng, dtype)
         self.last = CausalEdgeConv3D(window, width, in_channels, None, dilation, dtype, name="last")
@@ -356,9 +366,10 @@ class CausalConvStack(tf.Module):
     def __call__(self, x: tf.Tensor, steps: int, seed: tf.Tensor | None = None) -> tf.Tensor:
         first, second = split_seed(seed, 2)
         hidden_steps = min(steps + 1, self.window)  # The last convolution looks one step back.
-        hidden = dropout(tf.nn.relu(self.conv(x, hidden_steps)), self.dropout_rate, first)
+        inner = tf.cast(x, self.compute_dtype)
+        hidden = dropout(tf.nn.relu(self.conv(inner, hidden_steps)), self.dropout_rate, first)
         hidden = dropout(self.activation(hidden), self.dropout_rate, second)
-        return self.last(hidden, steps)
+        return tf.cast(self.last(hidden, steps), x.dtype)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         """x [N, K, H, W, C] -> [N, K, H, W, C]."""

@@ -29,7 +29,11 @@ class Conv2DEncoder(WindowEncoder):
         depth = config.latent_encoder_depth
         if self.architecture == "residual":
             width, rate = config.latent_encoder_width, config.coupling_dropout
-            self.blocks = [ConvStack(inner, width, inner, "relu", rng, rate, dtype=dtype) for _ in range(depth)]
+            compute_dtype = tf.bfloat16 if config.bfloat16_networks else None
+            self.blocks = [
+                ConvStack(inner, width, inner, "relu", rng, rate, dtype=dtype, compute_dtype=compute_dtype)
+                for _ in range(depth)
+            ]
         elif self.architecture == "conv_blocks":
             for layer in range(1, depth + 1):
                 width = max(1, config.latent_pre_output_channels // 2 ** (depth - layer))

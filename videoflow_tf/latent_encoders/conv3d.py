@@ -38,6 +38,7 @@ class Conv3DEncoder(WindowEncoder):
                     dilation,
                     config.latent_dropout,
                     dtype,
+                    tf.bfloat16 if config.bfloat16_networks else None,
                 )
                 for dilation in self.dilations
             ]

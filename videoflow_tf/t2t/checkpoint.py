@@ -20,11 +20,12 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.model import VideoFlow
 from videoflow_tf.optimizer import make_optimizer
 from videoflow_tf.t2t.hparams import config_from_hparams, read_hparams, split_record
-from videoflow_tf.t2t.variables import SCOPE, Slot, official_slots
+from videoflow_tf.t2t.variables import Slot, official_slots
 
-# An optimizer's slot is named after its variable, here or in the trainer's own scope.
-_SLOT = re.compile(r"(?:training/)?(?P<variable>.+)/(Adam|AdamW|Adafactor|Momentum|RMSProp|Adagrad|Adadelta)(_\d+)?")
-_COUNTERS = re.compile(r"(training/)?beta[12]_power(_\d+)?|losses_avg/.+|train_stats/.+")
+# The official trainer keeps its optimizer and counters in scopes of their own; a bare TensorFlow optimizer names its
+# slots after their variables.
+_TRAINER = re.compile(r"(training|losses_avg|train_stats)/.+|beta[12]_power(_\d+)?")
+_SLOT = re.compile(r"(?P<variable>.+)/(Adam|AdamW|Adafactor|Momentum|RMSProp|Adagrad|Adadelta)(_\d+)?")
 
 
 def load_model(checkpoint_prefix: str | Path, hparams: Mapping[str, Any], frame_size: int | None = None) -> VideoFlow:
@@ -111,7 +112,7 @@ def _read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
 
 def _is_bookkeeping(name: str, names: Collection[str]) -> bool:
     slot = _SLOT.fullmatch(name)
-    return (slot is not None and slot["variable"] in names) or _COUNTERS.fullmatch(name) is not None
+    return _TRAINER.fullmatch(name) is not None or (slot is not None and slot["variable"] in names)
 
 
 def _check_complete(slots: Sequence[Slot], arrays: Mapping[str, np.ndarray]) -> None:
@@ -127,7 +128,7 @@ def _check_complete(slots: Sequence[Slot], arrays: Mapping[str, np.ndarray]) -> 
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(name.removeprefix(SCOPE) for name in names[:most])
+    shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 

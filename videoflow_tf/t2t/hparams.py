@@ -234,6 +234,11 @@ def _check_together(h: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         raise UserError(
             f"latent_dist_encoder=conv_net needs num_cond_latents <= video_num_input_frames = {inputs}, got {num_past}"
         )
+    if encoder == "conv3d_net" and num_past >= all_frames:
+        raise UserError(
+            f"num_cond_latents={num_past} needs clips of more frames than video_num_input_frames + "
+            f"video_num_target_frames = {all_frames}: in the official code such a model has no latent encoder"
+        )
     if encoder == "conv_net" and h["latent_architecture"] == "glow_nn":
         if h["latent_pre_output_channels"] < 2 ** (h["latent_encoder_depth"] - 1):
             raise UserError(
