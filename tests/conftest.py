@@ -84,7 +84,7 @@ def make_model(move_variables):
     """Builds a tiny model, float64 unless told, with its weights moved off their initial values by `moved`."""
     from videoflow_tf import VideoFlow
 
-    def make(dtype: str = "float64", moved: float = 0.1, **changes):
+    def make(dtype: str = "float64", moved: float = 0.03, **changes):
         defaults = {
             "frame_size": 8,
             "levels": 2,

@@ -62,7 +62,8 @@ def test_shared_folders_are_read(shared_folders):
 def test_bits_per_pixel(recorded):
     bits = recorded.bits_per_pixel()
     np.testing.assert_allclose(bits, recorded.expected["bpp"], rtol=1e-5)
-    np.testing.assert_allclose(np.mean(bits), recorded.expected["train_loss"], rtol=1e-5)
+    if recorded.hparams["num_train_frames"] == -1:  # Else the official code trained on a random patch.
+        np.testing.assert_allclose(np.mean(bits), recorded.expected["train_loss"], rtol=1e-5)
 
 
 def test_latents(recorded):
@@ -149,9 +150,7 @@ def copy_checkpoint(name, folder, change=lambda arrays: None):
     prefix = folder / "model.ckpt-0"
     names = sorted(arrays)
     tensors = [tf.constant(arrays[name]) for name in names]
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
-    )
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
     return prefix
 
 
@@ -231,7 +230,9 @@ def test_optimizer_slots_are_skipped(tmp_path, scope):
     name = "conv_lstm_pretrained"
     model = load(name, copy_checkpoint(name, tmp_path, add_slots))
     frames = np.load(VECTORS / name / "expected.npz")["frames"]
-    assert np.array_equal(model.bits_per_pixel(frames), load(name, VECTORS / name / "model.ckpt-0").bits_per_pixel(frames))
+    assert np.array_equal(
+        model.bits_per_pixel(frames), load(name, VECTORS / name / "model.ckpt-0").bits_per_pixel(frames)
+    )
 
 
 def test_a_pointwise_prior_of_a_batch(tmp_path):

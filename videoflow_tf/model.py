@@ -56,7 +56,9 @@ class VideoFlow(tf_keras.Model):
         self.flow = [_build_level(config, level, rng, dtype) for level in range(config.levels)]
         self.priors = [LatentPrior(config, level, rng, dtype) for level in range(config.levels)]
         self._bits_per_pixel_mean = tf_keras.metrics.Mean("bits_per_pixel")
-        self._predict_function_by_context: dict = {}
+        self._compiled_predict_frames = tf.function(self._predict_frames, autograph=False)
+        # Logs are whole-batch values already: replicas show the same ones, which must not be added up.
+        self.distribute_reduction_method = "first"
         self.built = True
 
     # --- Likelihood ---
@@ -226,13 +228,8 @@ class VideoFlow(tf_keras.Model):
         context = self._checked_video(context, least_frames=int(self.hparams.conditional))
         if int(num_frames) < 1:
             raise UserError(f"num_frames must be at least 1, got {int(num_frames)}")
-        # One compiled sampler for every number of frames and temperature, traced once per context length.
-        key = (context.shape[1], context.dtype, dequantization_noise is None)
-        if key not in self._predict_function_by_context:
-            self._predict_function_by_context[key] = tf.function(
-                self._predict_frames, autograph=False, reduce_retracing=True
-            )
-        return self._predict_function_by_context[key](
+        # Traced once per shape of the context, for every number of frames and temperature.
+        return self._compiled_predict_frames(
             context,
             tf.convert_to_tensor(num_frames, tf.int32),
             tf.convert_to_tensor(temperature, self.float_dtype),

@@ -117,8 +117,6 @@ def _train(
         optimizer = make_optimizer(config)
         optimizer.build(model.trainable_variables)
         model.compile(optimizer=optimizer, jit_compile=jit_compile)
-    # Every replica has the whole batch's loss already; Keras' own choice would add them up.
-    model.distribute_reduction_method = "first"
 
     saver = checkpoints.Checkpoints(model, optimizer, workdir)
     if checkpoint is None and chief:

@@ -103,7 +103,7 @@ def _read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
         reader = tf.train.load_checkpoint(str(prefix))
         names = reader.get_variable_to_shape_map()
         return {name: np.asarray(reader.get_tensor(name)) for name in names if not _is_bookkeeping(name, names)}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"cannot read the checkpoint {prefix}: {reason}; give the path of a whole one, without .index or .data"

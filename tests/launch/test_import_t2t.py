@@ -1,0 +1,115 @@
+"""The command that imports official checkpoints: what it makes is a run like any other, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videoflow_tf import t2t
+from videoflow_tf.checkpoints import load_workdir
+from videoflow_tf.errors import UserError
+
+REPOSITORY = Path(__file__).parents[2]
+VECTORS = REPOSITORY / "tests" / "t2t_vectors"
+LSTM = VECTORS / "conv_lstm_pretrained"
+
+
+def run(command, *options):
+    command = [sys.executable, f"launch/{command}.py", *options]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+
+
+def run_import(folder, workdir, *options):
+    files = f"--checkpoint={folder / 'model.ckpt-0'}", f"--hparams={folder / 'config.json'}"
+    return run("import_t2t", *files, f"--workdir={workdir}", *options)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("imported") / "not there yet" / "run"
+    done = run_import(LSTM, path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "step 8" in done.stdout
+    return path
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_the_workdir_has_the_official_numbers(workdir):
+    config, model = load_workdir(workdir)
+    expected = np.load(LSTM / "expected.npz")
+    noise = expected["noise"][:, : expected["frames"].shape[1]]
+    bits = model.bits_per_pixel(expected["frames"], dequantization_noise=noise)
+    np.testing.assert_allclose(bits, expected["bpp"], rtol=1e-5)
+    assert int(model.step) == 8
+    assert config.dataset == "shapes"
+    assert [entry.name for entry in workdir.parent.iterdir()] == ["run"]
+
+
+def test_evaluate_sample_and_train_take_it(workdir):
+    before = [v.numpy() for v in load_workdir(workdir)[1].trainable_variables]
+    done = run("evaluate", f"--workdir={workdir}", "--num_videos=2")
+    assert done.returncode == 0, done.stderr
+    assert np.isfinite(json.loads((workdir / "eval" / "metrics.json").read_text())["bits_per_pixel"]["mean"])
+    done = run("sample", f"--workdir={workdir}", "--num_frames=2", "--num_samples=1")
+    assert done.returncode == 0, done.stderr
+    done = run("train", f"--workdir={workdir}", "--train_steps=9", "--eval_videos=1")  # Exports at its end, too.
+    assert done.returncode == 0, done.stderr
+    assert (workdir / "export" / "saved_model.pb").is_file()
+    _, model = load_workdir(workdir)
+    assert int(model.step) == 9
+    changes = [np.abs(v.numpy() - old).max() for v, old in zip(model.trainable_variables, before, strict=True)]
+    # One step of the warm-up, and no data-dependent initialisation anew.
+    assert 0 < max(changes) < 1e-4
+
+
+def test_frames_of_64_are_taken_for_bair(tmp_path):
+    hparams = t2t.read_hparams(LSTM / "config.json")
+    config, _ = t2t.import_checkpoint(LSTM / "model.ckpt-0", hparams, tmp_path, frame_size=64)  # An empty folder.
+    assert config.dataset == "bair"
+    config, _ = t2t.import_checkpoint(LSTM / "model.ckpt-0", hparams, tmp_path / "other", 64, "shapes")
+    assert config.dataset == "shapes"
+
+
+def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path):
+    hparams = json.loads((LSTM / "config.json").read_text())
+    hparams["hparams"]["dephts"] = hparams["hparams"].pop("depth")
+    (tmp_path / "hparams.json").write_text(json.dumps(hparams))
+    done = run(
+        "import_t2t",
+        f"--checkpoint={LSTM / 'model.ckpt-0'}",
+        f"--hparams={tmp_path / 'hparams.json'}",
+        f"--workdir={tmp_path / 'a' / 'run'}",
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "'dephts' (did you mean depth?)" in done.stderr
+    assert files_in(tmp_path) == ["hparams.json"]
+
+
+def test_a_checkpoint_that_does_not_fit_writes_nothing(tmp_path):
+    hparams = t2t.read_hparams(LSTM / "config.json")
+    hparams["hparams"]["depth"] = 2
+    with pytest.raises(UserError, match="the checkpoint lacks"):
+        t2t.import_checkpoint(LSTM / "model.ckpt-0", hparams, tmp_path / "a" / "run")
+    with pytest.raises(UserError, match="cannot read the checkpoint"):
+        t2t.import_checkpoint(tmp_path / "model.ckpt-0", {}, tmp_path / "a" / "run")
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["config.json", "notes.txt"])
+def test_a_folder_in_use_is_left_alone(tmp_path, name, workdir):
+    contents = (workdir / "config.json").read_text()
+    (tmp_path / name).write_text(contents)
+    hparams = t2t.read_hparams(LSTM / "config.json")
+    with pytest.raises(UserError, match="name another"):
+        t2t.import_checkpoint(LSTM / "model.ckpt-0", hparams, tmp_path)
+    assert files_in(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == contents
