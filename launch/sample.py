@@ -1,7 +1,8 @@
 """Draws futures of test videos: python launch/sample.py --workdir=W [--data_dir=D] --num_frames=20 --temperature=0.5.
 
-Writes, per video, a strip (PNG) and an animation (GIF) to W/samples, and all samples to one .npz there: `context`
-uint8 [videos, K, H, W, 3], `samples` uint8 [videos, num_samples, num_frames, H, W, 3], `temperature`, `seed`.
+Writes to W/samples, per video, a strip (PNG) and an animation (GIF and MP4); all samples to one .npz: `context`
+uint8 [videos, K, H, W, 3], `samples` uint8 [videos, num_samples, num_frames, H, W, 3], `temperature`, `seed`; and what
+they are to a .json. Hundreds of frames need no more memory than ten.
 """
 
 from pathlib import Path
@@ -17,6 +18,21 @@ _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 3, "Futures of each.", 1)
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 10, "Frames to generate.", 1)
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.5, "Factor of the prior's sigma; 0: its mean, 1: as trained.", 0)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.", 0)
+_CHOOSE = flags.DEFINE_enum(
+    "choose", None, ["psnr", "ssim"], "Show only the best and the worst sample, by the mean over frames of this."
+)
+_GRID = flags.DEFINE_boolean("grid", False, "One picture of all videos and samples; the PNG shows the last frame.")
+_PICTURES = flags.DEFINE_list("pictures", ["gif", "mp4", "png"], "Which pictures to write; the .npz always is.")
+
+
+@flags.multi_flags_validator(["grid", "choose"], message="--grid shows all samples; leave out --choose or --grid")
+def _grid_or_choice(values: dict[str, object]) -> bool:
+    return not (values["grid"] and values["choose"])
+
+
+@flags.validator("pictures", message="--pictures must be a list of gif, mp4 and png, for example png,gif")
+def _known_pictures(kinds: list[str]) -> bool:
+    return set(kinds) <= {"gif", "mp4", "png"}
 
 
 def main(argv: list[str]) -> None:
@@ -35,8 +51,10 @@ def main(argv: list[str]) -> None:
         num_frames=_NUM_FRAMES.value,
         temperature=_TEMPERATURE.value,
         seed=_SEED.value,
+        choose=_CHOOSE.value,
     )
-    for path in save_futures(futures, Path(_WORKDIR.value) / "samples"):
+    folder = Path(_WORKDIR.value) / "samples"
+    for path in save_futures(futures, folder, grid=_GRID.value, kinds=tuple(_PICTURES.value)):
         print(path)
 
 

@@ -121,9 +121,7 @@ def test_the_ways_to_a_likelihood_agree(make_model, make_frames, encoder_changes
     context, x = frames[:, :num_context], frames[:, num_context:]
     whole = model.future(context, 6 - num_context).log_prob(x).numpy()
 
-    steps = [
-        model.future(frames[:, :t], 1).log_prob(frames[:, t : t + 1]).numpy() for t in range(num_context, 6)
-    ]
+    steps = [model.future(frames[:, :t], 1).log_prob(frames[:, t : t + 1]).numpy() for t in range(num_context, 6)]
     np.testing.assert_allclose(whole, np.sum(steps, axis=0), rtol=1e-10)
 
     # The normals of the latents, and the volume.
@@ -150,7 +148,9 @@ def test_bits_per_pixel_are_those_of_the_future(make_model, make_video, encoder_
     assert bits.shape == [2] and bits.dtype == tf.float32
 
     x = (video + noise[:, slots - 5 :]) / 256 - 0.5
-    future = model.future(video[:, :num_context], 5 - num_context, dequantization_noise=noise[:, : slots - 5 + num_context])
+    future = model.future(
+        video[:, :num_context], 5 - num_context, dequantization_noise=noise[:, : slots - 5 + num_context]
+    )
     log_prob = future.log_prob(x[:, num_context:])
     expected = 8 - log_prob / ((5 - num_context) * size * size * 3 * LOG_2)
     np.testing.assert_allclose(bits, expected, rtol=1e-6)
@@ -540,7 +540,9 @@ def test_fit_evaluate_and_predict(make_trained, make_video):
     model, recorder = make_trained(), Recorder()
     clips = train_clips(model.hparams, None, batch_size=4)
     before = model.evaluate(clips.take(2), verbose=0, return_dict=True)["bits_per_pixel"]
-    history = model.fit(clips, steps_per_epoch=20, epochs=3, verbose=0, validation_data=clips.take(2), callbacks=[recorder])
+    history = model.fit(
+        clips, steps_per_epoch=20, epochs=3, verbose=0, validation_data=clips.take(2), callbacks=[recorder]
+    )
     bits = history.history["bits_per_pixel"]
     assert len(bits) == 3 and bits[2] < bits[1] < bits[0]
     assert len(history.history["val_bits_per_pixel"]) == 3
@@ -575,7 +577,9 @@ def test_every_trainable_variable_gets_a_gradient(make_model, make_video, encode
     assert len({id(v) for v in variables}) == len(variables)
     # A pointwise encoder whose sigma comes from elsewhere has one of its own all the same, as the official model has.
     unused = encoder_changes.get("pointwise_scale", "level") != "past"
-    exempt = {id(prior.encoder.log_scale) for prior in model.priors[:-1] if hasattr(prior.encoder, "log_scale") and unused}
+    exempt = {
+        id(prior.encoder.log_scale) for prior in model.priors[:-1] if hasattr(prior.encoder, "log_scale") and unused
+    }
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         if id(variable) in exempt:
             continue
@@ -763,7 +767,9 @@ def test_no_frames_to_predict(make_model, make_video, num_frames):
 
 
 @pytest.mark.parametrize(
-    "shape", [(4, 8, 8, 3), (2, 3, 8, 8, 3), (2, 4, 8, 8, 1), (3, 4, 8, 8, 3)], ids=["rank", "frames", "channels", "batch"]
+    "shape",
+    [(4, 8, 8, 3), (2, 3, 8, 8, 3), (2, 4, 8, 8, 1), (3, 4, 8, 8, 3)],
+    ids=["rank", "frames", "channels", "batch"],
 )
 def test_dequantization_noise_of_another_shape(make_model, make_video, shape):
     model, video, noise = make_model("float32"), make_video(), np.zeros(shape, np.float32)

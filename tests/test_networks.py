@@ -81,9 +81,7 @@ def test_causal_edge_conv3d_is_the_literal_one(rng, move_variables, window, dila
     for steps in range(1, window + 1):
         np.testing.assert_allclose(layer(tf.constant(x), steps), expected[:, -steps:], atol=1e-12)
         if steps < window:  # One step more than is asked for is all that the layer needs to be given.
-            np.testing.assert_allclose(
-                layer(tf.constant(x[:, -steps - 1 :]), steps), expected[:, -steps:], atol=1e-12
-            )
+            np.testing.assert_allclose(layer(tf.constant(x[:, -steps - 1 :]), steps), expected[:, -steps:], atol=1e-12)
 
 
 @pytest.mark.parametrize("dilation", [1, 4])

@@ -153,7 +153,9 @@ def test_shapes_of_the_distributions(build):
 
 
 def test_log_prob_is_that_of_the_gaussians(build, encoder_changes):
-    base, top_clip, joint, lower, lower_clip, future, above = distributions(build, **(encoder_changes | {"frame_size": 8}))
+    base, top_clip, joint, lower, lower_clip, future, above = distributions(
+        build, **(encoder_changes | {"frame_size": 8})
+    )
     expected = log_density(base._prior, top_clip, 2)
     np.testing.assert_allclose(base.log_prob(top_clip.latents[:, 2:]), expected, rtol=1e-12)
     value = tf.concat([future.hidden, future.latents], axis=-1)

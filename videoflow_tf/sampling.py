@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from videoflow_tf import data, pictures
+from videoflow_tf import data, pictures, pixels
+from videoflow_tf.callbacks import progress_bar
 from videoflow_tf.checkpoints import atomic_path
 from videoflow_tf.errors import UserError
+from videoflow_tf.json_files import write_json
 from videoflow_tf.model import VideoFlow
+from videoflow_tf.seeds import as_seed
+from videoflow_tf.time_chunks import in_time_chunks
+
+# Similarity of two frames, the greater the better, and how to write it.
+METRICS: dict[str, tuple[Callable[..., tf.Tensor], str]] = {
+    "psnr": (tf.image.psnr, "{:.1f} dB"),
+    "ssim": (tf.image.ssim, "{:.3f}"),
+}
+PICTURES = ("gif", "mp4", "png")
+
+_SAMPLES_AT_ONCE = 16
+_FRAMES_AT_ONCE = 64  # That pass a flow together, whichever the sample: what bounds the memory.
+_SSIM_FILTER = 11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +38,13 @@ class Futures:
     context: np.ndarray  # uint8 [V, K, H, W, 3]
     samples: np.ndarray  # uint8 [V, S, N, H, W, 3]
     future: np.ndarray | None  # uint8 [V, N, H, W, 3], the real one; None if the videos are shorter
-    temperature: float
-    seed: int
-    step: int  # of the training
+    choose: str | None  # One of `METRICS`, by which to show the best and the worst alone.
+    protocol: dict[str, Any]
+
+    @property
+    def stem(self) -> str:
+        """What the names of all files begin with."""
+        return "step-{step:07d}_temperature-{temperature:g}_seed-{seed}".format(**self.protocol)
 
 
 def sample_futures(
@@ -37,48 +57,152 @@ def sample_futures(
     num_frames: int = 10,
     temperature: float = 0.5,
     seed: int = 0,
+    choose: str | None = None,
 ) -> Futures:
-    """Samples the frames after the context of the first videos of a split.
+    """Samples the frames after the context of the first videos of a split, and shows a progress bar.
 
-    The samples of a video are a function of the seed and the video's index.
+    The samples of a video are a function of the seed, the video's index and `num_samples`. Beyond the result, the
+    memory needed grows with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
+
+    Args:
+      choose: one of `METRICS` by which to show the best and the worst sample alone.
 
     Raises:
-      UserError: the dataset is missing, or has too few videos.
+      UserError: the dataset is missing or has too few videos; with `choose`, the real videos end before the samples
+        do, or their frames are too small for the metric.
     """
     videos = _videos(model, data_dir, split, num_videos, num_frames)
     num_context = model.hparams.num_context
     context, future = videos[:, :num_context], videos[:, num_context:]
-    samples = [
-        model.predict_frames(
-            np.repeat(context[i : i + 1], num_samples, axis=0), num_frames, temperature, tf.constant([seed, i])
-        ).numpy()
-        for i in range(num_videos)
+    if choose is not None:
+        _check_metric(choose, future)
+    samples = np.empty([num_videos, num_samples, num_frames, *videos.shape[2:]], np.uint8)
+    bar = progress_bar(num_videos * num_samples)
+    predict = make_predictor(model)
+    for i in range(num_videos):
+        for first in range(0, num_samples, _SAMPLES_AT_ONCE):
+            count = min(_SAMPLES_AT_ONCE, num_samples - first)
+            group_seed = tf.random.fold_in(tf.constant([seed, i]), first)
+            repeated = np.repeat(context[i : i + 1], count, axis=0)
+            samples[i, first : first + count] = predict(repeated, num_frames, temperature, group_seed).numpy()
+            bar.add(count)
+    protocol = {
+        "dataset": model.hparams.dataset,
+        "split": split,
+        "videos": num_videos,
+        "samples": num_samples,
+        "context": num_context,
+        "frames": num_frames,
+        "temperature": temperature,
+        "seed": seed,
+        "step": int(model.step.numpy()),
+    }
+    return Futures(context, samples, future if future.shape[1] else None, choose, protocol)
+
+
+def make_predictor(model: VideoFlow, frames_at_once: int = _FRAMES_AT_ONCE) -> Callable[..., tf.Tensor]:
+    """`model.predict_frames`, compiled, for any number of frames in bounded memory.
+
+    Returns:
+      Function of context uint8 [B, C, H, W, 3], num_frames, temperature and seed; gives uint8 [B, num_frames, H, W, 3],
+      the same for every `frames_at_once`.
+    """
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def compiled(context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        chunk = max(1, frames_at_once // context.shape[0])
+        future = in_time_chunks(model.future(context, num_frames, temperature), chunk)
+        return pixels.to_uint8(future.sample(seed=seed))
+
+    def predict(context: np.ndarray, num_frames: int, temperature: float, seed: Any) -> tf.Tensor:
+        scale = tf.convert_to_tensor(temperature, model.float_dtype)
+        return compiled(tf.convert_to_tensor(context), tf.constant(num_frames), scale, as_seed(seed))
+
+    return predict
+
+
+def _check_metric(metric: str, future: np.ndarray) -> None:
+    if not future.shape[1]:
+        raise UserError("the real videos end before the samples do, so none is the best; give fewer --num_frames")
+    if metric == "ssim" and future.shape[2] < _SSIM_FILTER:
+        raise UserError(f"ssim needs frames of at least {_SSIM_FILTER} pixels, these have {future.shape[2]}; take psnr")
+
+
+def similarity(futures: Futures, metric: str) -> np.ndarray:
+    """Mean over frames of the similarity of every sample to the real future: float32 [V, S].
+
+    Args:
+      metric: one of `METRICS`. PSNR is in decibels.
+    """
+    measure, _ = METRICS[metric]
+    values = [
+        [tf.reduce_mean(measure(sample, real, max_val=255)).numpy() for sample in samples]
+        for samples, real in zip(futures.samples, futures.future, strict=True)
     ]
-    step = int(model.step.numpy())
-    return Futures(context, np.stack(samples), future if future.shape[1] else None, temperature, seed, step)
+    return np.array(values)
 
 
-def save_futures(futures: Futures, folder: Path) -> Iterator[Path]:
-    """Writes a strip and an animation per video and one .npz, and gives the path of each."""
-    stem = f"step-{futures.step:07d}_temperature-{futures.temperature:g}_seed-{futures.seed}"
-    for i in range(len(futures.context)):
-        samples = {f"sample {s + 1}": frames for s, frames in enumerate(futures.samples[i])}
-        path = folder / f"{stem}_video-{i}"
-        pictures.save_prediction(
-            path, futures.context[i], samples, None if futures.future is None else futures.future[i]
-        )
-        yield Path(f"{path}.png")
-        yield Path(f"{path}.gif")
-    path = folder / f"{stem}.npz"
+def save_futures(
+    futures: Futures, folder: Path, *, grid: bool = False, kinds: tuple[str, ...] = PICTURES
+) -> Iterator[Path]:
+    """Writes pictures of the samples, all samples as .npz and what they are as .json; gives the path of each.
+
+    Args:
+      folder: made if missing.
+      grid: one picture of all videos and samples instead of one per video; its .png is of the last frame.
+      kinds: of pictures, from `PICTURES`.
+    """
+    values = None if futures.choose is None else similarity(futures, futures.choose)
+    if grid:
+        moving = pictures.grid(futures.context, futures.samples, futures.future)
+        yield from _save_pictures(folder / f"{futures.stem}_grid", moving[-1], moving, kinds)
+    else:
+        for i in range(len(futures.context)):
+            named = _named_samples(futures, i, None if values is None else values[i])
+            clip = futures.context[i], named, None if futures.future is None else futures.future[i]
+            stem = folder / f"{futures.stem}_video-{i}"
+            yield from _save_pictures(stem, pictures.strip(*clip), pictures.animation(*clip), kinds)
+    yield _save_arrays(futures, folder / f"{futures.stem}.npz")
+    yield _save_summary(futures, values, folder / f"{futures.stem}.json")
+
+
+def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The samples of a video to show, [N, H, W, 3] each, by their labels."""
+    samples = futures.samples[video]
+    if values is None:
+        return {f"sample {s + 1}": frames for s, frames in enumerate(samples)}
+    text = METRICS[futures.choose][1]
+    chosen = {"best": values.argmax(), "worst": values.argmin()}
+    return {f"{name}, {text.format(values[s])}": samples[s] for name, s in chosen.items()}
+
+
+def _save_arrays(futures: Futures, path: Path) -> Path:
+    arrays = {"context": futures.context, "samples": futures.samples}
+    scalars = {name: futures.protocol[name] for name in ("temperature", "seed")}
     with atomic_path(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            context=futures.context,
-            samples=futures.samples,
-            temperature=futures.temperature,
-            seed=futures.seed,
-        )
-    yield path
+        np.savez_compressed(temporary, **arrays, **scalars)
+    return path
+
+
+def _save_summary(futures: Futures, values: np.ndarray | None, path: Path) -> Path:
+    summary: dict[str, Any] = {"protocol": futures.protocol}
+    if values is not None:
+        summary[futures.choose] = {
+            "best": values.argmax(axis=1).tolist(),
+            "worst": values.argmin(axis=1).tolist(),
+            "per_sample": values.tolist(),
+        }
+    return write_json(path, summary)
+
+
+def _save_pictures(stem: Path, still: np.ndarray, moving: np.ndarray, kinds: tuple[str, ...]) -> Iterator[Path]:
+    for kind in kinds:
+        path = Path(f"{stem}.{kind}")
+        if kind == "png":
+            pictures.save_png(path, still)
+        else:
+            {"gif": pictures.save_gif, "mp4": pictures.save_mp4}[kind](path, moving)
+        yield path
 
 
 def _videos(model: VideoFlow, data_dir: str | None, split: str, num_videos: int, num_frames: int) -> np.ndarray:

@@ -1,0 +1,45 @@
+"""Interpolates between two frames in latent space: python launch/interpolate.py --workdir=W [--data_dir=D] --levels=top.
+
+The first frame is that of --video, the last that of --other_video (default: the same). Writes a strip (PNG), an
+animation (GIF) and what they are (JSON) to W/eval; their names begin with interpolation.
+"""
+
+from pathlib import Path
+
+import cli
+from absl import flags
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Videos to take the frames from.")
+_VIDEO = flags.DEFINE_integer("video", 0, "Index of the video whose first frame is one end.", 0)
+_OTHER_VIDEO = flags.DEFINE_integer("other_video", None, "Index of the video whose last frame is the other end.", 0)
+_NUM_FRAMES = flags.DEFINE_integer("num_frames", None, "Length of the videos; default: as in evaluation.", 1)
+_STEPS = flags.DEFINE_integer("steps", 10, "Frames to draw, both ends included.", 2)
+_LEVELS = flags.DEFINE_string(
+    "levels", "all", "Levels whose latents change: all, top, bottom, or numbers such as 0,2; 0 is nearest the pixels."
+)
+_CHANNEL_RANK = flags.DEFINE_integer(
+    "channel_rank", None, "Change in each level only the channel with the n-th largest difference; default: all.", 1
+)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    cli.load_tensorflow()
+    from videoflow_tf.checkpoints import load_workdir
+    from videoflow_tf.evaluation import interpolation
+
+    config, model = load_workdir(_WORKDIR.value)
+    levels = interpolation.parse_levels(_LEVELS.value, config)
+    ends, protocol = interpolation.read_ends(
+        model, _DATA_DIR.value, _SPLIT.value, _VIDEO.value, _OTHER_VIDEO.value, _NUM_FRAMES.value
+    )
+    result = interpolation.interpolate(model, ends, _STEPS.value, levels, _CHANNEL_RANK.value)
+    protocol |= {"steps": _STEPS.value, "levels": levels, "channel_rank": _CHANNEL_RANK.value}
+    for path in interpolation.save(result, protocol, Path(_WORKDIR.value) / "eval"):
+        print(path)
+
+
+if __name__ == "__main__":
+    cli.run(main)

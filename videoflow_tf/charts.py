@@ -1,0 +1,97 @@
+"""Charts: curves with their standard errors, and a curve under a film strip."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from videoflow_tf.checkpoints import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DOTS_PER_INCH = 120
+_MOST_FRAMES = 12
+_WIDTH = 10.0  # Inches.
+
+
+class Curve(NamedTuple):
+    """Points, and half the height of the band around them."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    error: Sequence[float] | None = None
+
+
+def line_chart(curves: Mapping[str, Curve], x_label: str, y_label: str, title: str = "") -> Figure:
+    """Curves by their labels, in one diagram; a single curve with an empty label needs no legend."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for label, curve in curves.items():
+        marker = "o" if len(curve.x) <= 40 else ""
+        (line,) = axes.plot(curve.x, curve.y, marker=marker, markersize=4, label=label or None)
+        if curve.error is not None:
+            low, high = np.subtract(curve.y, curve.error), np.add(curve.y, curve.error)
+            axes.fill_between(curve.x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    _finish(axes, x_label, y_label)
+    axes.set_title(title)
+    if any(curves):
+        axes.legend()
+    return figure
+
+
+def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") -> Figure:
+    """A curve over the numbers of frames, from 1, under the frames themselves; of many frames every n-th is shown.
+
+    frames: uint8 [T, H, W, 3].
+    """
+    from matplotlib.figure import Figure
+
+    stride = -(-len(frames) // _MOST_FRAMES)
+    shown = range(0, len(frames), stride)
+    first, last = 1 - stride / 2, len(frames) + stride / 2
+    inches_per_frame = 0.9 * _WIDTH * stride / (last - first)
+    picture_height = min(inches_per_frame, 2.0)
+    figure = Figure(figsize=(_WIDTH, picture_height + 3.4), layout="constrained")
+    film, axes = figure.subplots(2, 1, sharex=True, height_ratios=[picture_height, 3.0])
+    half = 0.47 * stride * picture_height / inches_per_frame
+    for t in shown:
+        film.imshow(frames[t], extent=(t + 1 - half, t + 1 + half, 0, 1), aspect="auto", interpolation="nearest")
+    film.set(ylim=(0, 1))
+    film.axis("off")
+    film.set_title(title)
+    axes.plot(curve.x, curve.y, marker="o" if len(frames) <= 100 else "", markersize=4)
+    axes.set_xlim(first, last)
+    _finish(axes, "frame", y_label)
+    return figure
+
+
+def save_chart(path: str | Path, figure: Figure) -> Path:
+    """Writes a chart in the format that the suffix of `path` names."""
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=_DOTS_PER_INCH)
+    return path
+
+
+def svg(figure: Figure) -> str:
+    """A chart as the `<svg>` element of a web page."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _finish(axes, x_label: str, y_label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,124 @@
+"""Figures of metrics: curves over frames, and over temperatures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videoflow_tf.checkpoints import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Metric -> the label of its axis, unit in brackets.
+_LABELS = {
+    "bits_per_pixel": "Likelihood (bits per pixel)",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM (1: equal)",
+    "vgg_cosine": "VGG cosine similarity (1: equal)",
+    "fvd": "FVD (squared distance of I3D logits)",
+    "diversity": "Pairwise RMS pixel difference (of 255)",
+    "vgg_diversity": "Pairwise VGG cosine distance",
+}
+_KINDS = {"best": "tab:green", "mean": "tab:blue", "worst": "tab:red"}
+_PANEL = (5.0, 4.0)  # Inches.
+_MOST_COLUMNS = 3
+_DPI = 120
+
+
+def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
+    """Draws each metric's mean over videos frame by frame, the standard error as a band. Frames are counted from 1.
+
+    Args:
+      metrics: as in metrics.json.
+
+    Returns:
+      False if there is nothing to draw, as FVD has no value per frame.
+    """
+    names = [
+        name for name in _LABELS if name in metrics and (_KINDS.keys() & metrics[name] or "per_frame" in metrics[name])
+    ]
+    if not names:
+        return False
+    figure, axes = _panels(len(names))
+    for axis, name in zip(axes, names, strict=True):
+        result = metrics[name]
+        protocol = result.get("protocol") or metrics["protocol"]
+        for kind, colour in _kinds(result):
+            curve = result[kind] if kind else result
+            # Scored frames are the last ones: all after the context, unless the context is scored as well.
+            frames = range(protocol["frames"] - len(curve["per_frame"]) + 1, protocol["frames"] + 1)
+            _line(axis, frames, curve["per_frame"], curve["per_frame_standard_error"], colour, kind)
+        context = protocol["context"]
+        axis.set_xlabel(f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)")
+        axis.set_title(_count(protocol), fontsize="medium")
+        _finish(axis, name, result)
+    _save(figure, path)
+    return True
+
+
+def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:
+    """Draws each metric over the temperature: mean over videos and its standard error; for FVD over draws, with spread.
+
+    Args:
+      results: of each temperature: `temperature`, and metrics by name.
+    """
+    names = [name for name in _LABELS if name in results[0]]
+    temperatures = [result["temperature"] for result in results]
+    figure, axes = _panels(len(names))
+    for axis, name in zip(axes, names, strict=True):
+        for kind, colour in _kinds(results[0][name]):
+            points = [result[name][kind] if kind else result[name] for result in results]
+            errors = [point.get("standard_error", point.get("standard_deviation")) for point in points]
+            means = [point["mean"] for point in points]
+            _line(axis, temperatures, means, None if None in errors else errors, colour, kind)
+        axis.set_xlabel("Temperature (factor of sigma)")
+        axis.set_title(_count(results[0][name]["protocol"]), fontsize="medium")
+        _finish(axis, name, results[0][name])
+    _save(figure, path)
+
+
+def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
+    """The curves of a result and their colours; one without a name where it has no best and worst."""
+    return list(_KINDS.items()) if "best" in result else [(None, _KINDS["mean"])]
+
+
+def _count(protocol: dict[str, Any]) -> str:
+    videos = f"{protocol['videos']} {protocol['split']} videos"
+    return videos + (f", {protocol['samples']} samples each" if "samples" in protocol else "")
+
+
+def _line(axis: Axes, x, y, error, colour: str, label: str | None) -> None:
+    axis.plot(x, y, color=colour, marker="o", markersize=4, label=label)
+    if error is not None:
+        low, high = zip(*((a - b, a + b) for a, b in zip(y, error, strict=True)), strict=True)
+        axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _finish(axis: Axes, name: str, result: dict[str, Any]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if "Frame" in axis.get_xlabel():
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_ylabel(_LABELS[name])
+    axis.grid(alpha=0.3)
+    if "best" in result:
+        axis.legend()
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    columns = min(count, _MOST_COLUMNS)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for unused in grid[count:]:
+        unused.remove()
+    return figure, list(grid[:count])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI)
