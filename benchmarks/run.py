@@ -46,6 +46,7 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     found["scored_frames_per_second"] = scored / found["train_seconds"]["median"]
     if args.plain_tfp:
         found["plain_tfp_seconds"] = timing.spread(seconds["plain_tfp"])
+        found["plain_tfp_gflop"] = plain_tfp.training_gflop(work)
         found["ratio_plain_tfp"] = found["plain_tfp_seconds"]["median"] / found["train_seconds"]["median"]
     return found
 
@@ -214,9 +215,7 @@ def main(argv: list[str]) -> None:
     found |= _MEASURES[args.what](work, args)
     print(_table(found))
     if args.json is not None:
-        temporary = args.json.with_name(f".{args.json.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, args.json)
+        timing.write_json(args.json, found)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import timing
 
 
 def run(folder: Path, repeats: int, json_file: Path | None) -> None:
@@ -33,7 +34,7 @@ def run(folder: Path, repeats: int, json_file: Path | None) -> None:
     for key, value in found.items():
         print(f"{key:<36} {value:.6g}" if isinstance(value, float) else f"{key:<36} {value}")
     if json_file is not None:
-        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        timing.write_json(json_file, found)
 
 
 def _run_function(stem: Path, function: dict[str, Any], device: Any, repeats: int) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _run_function(stem: Path, function: dict[str, Any], device: Any, repeats: in
     executable = _compiled(stem.with_suffix(".mlirbc").read_bytes(), device)
     figures: dict[str, Any] = {"compile_seconds": time.perf_counter() - start}
 
-    inputs = [jax.device_put(value, device) for value in _input_values(stem, function["inputs"])]
+    inputs = [jax.device_put(value, device) for value in input_values(stem, function["inputs"])]
     seconds = []
     # The first call, which also loads kernels, is not timed.
     for call in range(1 + repeats):
@@ -77,7 +78,7 @@ def _compiled(artifact: bytes, device: Any) -> Any:
         return device.client.compile_and_load(str(module), [device])
 
 
-def _input_values(stem: Path, inputs: list[dict[str, Any]]) -> list[np.ndarray]:
+def input_values(stem: Path, inputs: list[dict[str, Any]]) -> list[np.ndarray]:
     """Saved values; where none is saved, a draw with the mean and standard deviation of the true one."""
     rng = np.random.default_rng(0)
     with np.load(stem.with_suffix(".npz")) as saved:
@@ -129,11 +130,17 @@ def main() -> None:
     # Here, not above: --run does without TensorFlow.
     from work import CONFIGS
 
-    if args.config not in CONFIGS:
-        sys.exit(f"error: --config must be one of {', '.join(CONFIGS)}, got {args.config}")
-    from stablehlo_export import export
+    from videoflow_tf.errors import UserError
 
-    export(CONFIGS[args.config], args.batch_size, args.num_frames, args.num_drawn, args.out, args.save_all)
+    try:
+        if args.config not in CONFIGS:
+            raise UserError(f"--config must be one of {', '.join(CONFIGS)}, got {args.config}")
+        from stablehlo_export import export
+
+        export(CONFIGS[args.config], args.batch_size, args.num_frames, args.num_drawn, args.out, args.save_all)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     print(f"wrote {args.out}")
 
 

@@ -13,6 +13,7 @@ import cli
 from absl import flags
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.evaluation import LIKELIHOOD, METRICS
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
@@ -40,8 +41,6 @@ _BATCH_SIZE = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples and of the dequantisation noise.", 0)
 
-_LIKELIHOOD = "bits_per_pixel"
-_METRIC_NAMES = (_LIKELIHOOD, "psnr", "ssim", "vgg_cosine", "fvd", "diversity", "vgg_diversity")
 _DEFAULT_VIDEOS = 256
 
 
@@ -55,6 +54,7 @@ def main(argv: list[str]) -> None:
     from videoflow_tf import data
     from videoflow_tf.checkpoints import load_workdir
     from videoflow_tf.evaluation import results
+    from videoflow_tf.evaluation.draws import FutureSampler
     from videoflow_tf.evaluation.likelihood import evaluate_likelihood
     from videoflow_tf.evaluation.measurements import Measurements
     from videoflow_tf.evaluation.runner import Sampling, check_samples, evaluate_samples, make_metrics
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     config, model = load_workdir(_WORKDIR.value)
     data_dir, split, batch_size, seed = _DATA_DIR.value, _SPLIT.value, _BATCH_SIZE.value, _SEED.value
     metrics = make_metrics(
-        [name for name in names if name != _LIKELIHOOD],
+        [name for name in names if name != LIKELIHOOD],
         num_samples=_NUM_SAMPLES.value,
         vgg_weights=_VGG_WEIGHTS.value,
         i3d_path=_I3D_PATH.value,
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     folder = Path(_WORKDIR.value) / "eval"
     measurements = Measurements(folder / "measurements", model)
     measured: list[dict[str, Any]] = [{} for _ in samplings]
-    if _LIKELIHOOD in names:
+    if LIKELIHOOD in names:
         measured[0] = evaluate_likelihood(
             model,
             data_dir,
@@ -91,9 +91,10 @@ def main(argv: list[str]) -> None:
             dequantization_samples=_DEQUANTIZATION_SAMPLES.value,
             measurements=measurements,
         )
+    sampler = FutureSampler(model, batch_size)
     for i, sampling in enumerate(samplings if metrics else []):
         print(f"Samples at temperature {sampling.temperature:g}")
-        measured[i] |= evaluate_samples(model, data_dir, metrics, sampling, measurements, batch_size=batch_size)
+        measured[i] |= evaluate_samples(model, data_dir, metrics, sampling, measurements, sampler)
     if temperatures:
         sweep = [{"temperature": t, **m} for t, m in zip(temperatures, measured, strict=True)]
         paths = results.write_sweep(folder, sweep)
@@ -110,12 +111,12 @@ def _checked_metrics() -> list[str]:
         raise UserError("--workdir is required")
     names = list(dict.fromkeys(name.strip() for name in _METRICS.value))
     for name in names:
-        if name not in _METRIC_NAMES:
-            raise UserError(f"there is no metric {name!r}; --metrics is a list of {', '.join(_METRIC_NAMES)}")
+        if name not in METRICS:
+            raise UserError(f"there is no metric {name!r}; --metrics is a list of {', '.join(METRICS)}")
     if not names:
-        raise UserError(f"--metrics is empty; choose from {', '.join(_METRIC_NAMES)}")
-    if _TEMPERATURES.value is not None and _LIKELIHOOD in names:
-        wanted = ",".join(name for name in names if name != _LIKELIHOOD) or "psnr"
+        raise UserError(f"--metrics is empty; choose from {', '.join(METRICS)}")
+    if _TEMPERATURES.value is not None and LIKELIHOOD in names:
+        wanted = ",".join(name for name in names if name != LIKELIHOOD) or "psnr"
         raise UserError(f"--temperatures is about samples, bits_per_pixel is not: give for example --metrics={wanted}")
     return names
 
@@ -138,9 +139,7 @@ def _self_check() -> None:
     from videoflow_tf.evaluation.fvd import I3D, SELF_CHECK_VALUE, self_check
 
     distance = self_check(I3D(_I3D_PATH.value))
-    print(
-        f"FVD of all-black and all-white clips: {distance:.2f}; with the weights of the paper about {SELF_CHECK_VALUE:g}"
-    )
+    print(f"FVD of all-black and all-white clips: {distance:.2f}; the real weights give about {SELF_CHECK_VALUE:g}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Interpolates between two frames in latent space: python launch/interpolate.py --workdir=W [--data_dir=D] --levels=top.
+"""Interpolates between two frames' latents: python launch/interpolate.py --workdir=W [--data_dir=D] --levels=all.
 
 The first frame is that of --video, the last that of --other_video (default: the same). Writes a strip (PNG), an
 animation (GIF) and what they are (JSON) to W/eval; their names begin with interpolation.

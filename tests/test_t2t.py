@@ -92,7 +92,9 @@ def test_gradients(recorded):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(recorded.bits_per_pixel())
     gradients = t2t.to_official(recorded.model, tape.gradient(loss, variables), variables)
-    assert set(t2t.to_official(recorded.model, variables, variables)) == set(recorded.gradient_norms)
+    trained = set(t2t.to_official(recorded.model, variables, variables))
+    official = {name for name, norm in recorded.gradient_norms.items() if norm > 0}  # Others are in no computation.
+    assert official <= trained <= set(recorded.gradient_norms)
     norms = {name: float(np.linalg.norm(gradient)) for name, gradient in gradients.items()}
     large = {name: norm for name, norm in recorded.gradient_norms.items() if norm > 1e-4}
     assert large

@@ -109,6 +109,8 @@ class VideoFlow(tf_keras.Model):
     ) -> tf.Tensor:
         config = self.hparams
         num_context = config.num_context if num_context is None else num_context
+        if num_context < 0:
+            raise UserError(f"num_context must be at least 0, got {num_context}")
         scores_all = config.score_context or not config.conditional
         video = self._checked_video(video, least_frames=1 if scores_all else num_context + 1)
         frames = self._dequantize(video, noise, noise_seed)
@@ -221,6 +223,11 @@ class VideoFlow(tf_keras.Model):
 
         Returns:
           uint8 [B, T, H, W, 3]
+
+        Raises:
+          UserError: for a context of another form, num_frames < 1 or a negative temperature.
+          tf.errors.InvalidArgumentError: if the frames are not finite. XLA drops this check: within a function of
+            your own that is compiled with `jit_compile=True`, look at `future(...).sample` yourself.
         """
         seed = as_seed(seed)
         if not tf.executing_eagerly():
@@ -228,6 +235,8 @@ class VideoFlow(tf_keras.Model):
         context = self._checked_video(context, least_frames=int(self.hparams.conditional))
         if int(num_frames) < 1:
             raise UserError(f"num_frames must be at least 1, got {int(num_frames)}")
+        if not (math.isfinite(float(temperature)) and temperature >= 0):
+            raise UserError(f"temperature must be a number from 0 on, got {float(temperature)}")
         # Traced once per shape of the context, for every number of frames and temperature.
         return self._compiled_predict_frames(
             context,
@@ -245,6 +254,8 @@ class VideoFlow(tf_keras.Model):
         seed: tf.Tensor,
         noise: tf.Tensor | None,
     ) -> tf.Tensor:
+        if tf.is_tensor(num_frames):
+            tf.debugging.assert_positive(num_frames, "num_frames must be at least 1")
         return pixels.to_uint8(self.future(context, num_frames, temperature, noise).sample(seed=seed))
 
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
@@ -255,7 +266,7 @@ class VideoFlow(tf_keras.Model):
         """
         frames = self._checked_video(frames, least_frames=1, continuous=True)
         if frames.dtype == tf.uint8:
-            noise = self._noise(tf.shape(frames), None) if dequantization_noise is None else dequantization_noise
+            noise = self._noise(frames, dequantization_noise, None)
             frames = pixels.from_uint8(frames, noise, self.hparams, self.float_dtype)
         return [level.latents for level in self._encode(frames).levels]
 
@@ -277,7 +288,12 @@ class VideoFlow(tf_keras.Model):
         Args:
           batch: uint8 [N, T, H, W, 3]; N large.
           seed: int32 [2], of the dequantisation noise; default from `config.seed`.
+
+        Raises:
+          UserError: if training has begun; the weights would be lost.
         """
+        if int(self.step) > 0:
+            raise UserError(f"the model has been trained for {int(self.step)} steps; initialize a new one")
         seed = (self.hparams.seed, 0) if seed is None else seed
         batch = self._checked_video(batch, least_frames=1)
         frames = self._dequantize(batch, None, seed)
@@ -305,9 +321,12 @@ class VideoFlow(tf_keras.Model):
     @tf.autograph.experimental.do_not_convert
     def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone."""
+        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
         seed = tf.stack([tf.constant(self.hparams.seed, tf.int64), self.step])
         noise_seed, training_seed = tf.unstack(tf.random.split(seed, 2))
         noise = self._replica_noise(video, noise_seed)
+        replica = tf.distribute.get_replica_context()
+        training_seed = tf.random.fold_in(training_seed, 0 if replica is None else replica.replica_id_in_sync_group)
         bits, gradients = self._bits_and_gradients(video, noise, training_seed)
         gradients = self.optimizer.aggregate_gradients(gradients)
         self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
@@ -361,7 +380,9 @@ class VideoFlow(tf_keras.Model):
     @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """Bits per pixel of clips uint8 [B, T, H, W, 3], with fixed noise."""
-        self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
+        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
+        noise = self._replica_noise(video, as_seed(_DEFAULT_SEED))
+        self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video, dequantization_noise=noise))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
 
     def _is_noisy(self) -> bool:
@@ -396,17 +417,22 @@ class VideoFlow(tf_keras.Model):
             video = tf.concat([video[:, :1], video], axis=1)
         if video.dtype != tf.uint8:
             return video
-        shape = tf.shape(video)
-        if noise is None:
-            noise = self._noise(tf.concat([[1], shape[1:]], axis=0) if same_for_all else shape, seed)
-        else:
-            noise = tf.convert_to_tensor(noise)
-            if noise.shape.rank != 5 or not noise.shape[1:].is_compatible_with(video.shape[1:]):
-                raise UserError(f"dequantization_noise must be of shape {video.shape}, got {noise.shape}")
+        noise = self._noise(video, noise, seed, same_for_all)
         return pixels.from_uint8(video, noise, self.hparams, self.float_dtype)
 
-    def _noise(self, shape: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        return pixels.dequantization_noise(shape, as_seed(_DEFAULT_SEED if seed is None else seed))
+    def _noise(
+        self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None, same_for_all: bool = False
+    ) -> tf.Tensor:
+        """The noise given, checked against the video that it is for, or a draw."""
+        if noise is None:
+            shape = tf.shape(video)
+            shape = tf.concat([[1], shape[1:]], axis=0) if same_for_all else shape
+            return pixels.dequantization_noise(shape, as_seed(_DEFAULT_SEED if seed is None else seed))
+        noise = tf.convert_to_tensor(noise)
+        # One noise for all videos of the batch will do.
+        if not (noise.shape.is_compatible_with(video.shape) or noise.shape.is_compatible_with([1, *video.shape[1:]])):
+            raise UserError(f"dequantization_noise must be of shape {video.shape}, got {noise.shape}")
+        return noise
 
     def _noise_shape(self, video_shape: tf.Tensor) -> tf.Tensor:
         return video_shape + tf.constant([0, int(self.hparams.condition_on_first_frame), 0, 0, 0])
@@ -425,7 +451,8 @@ class VideoFlow(tf_keras.Model):
                 "or choose another frame_size"
             )
         if video.shape[1] is not None and video.shape[1] < least_frames:
-            raise UserError(f"expected at least {least_frames} frames, got {video.shape[1]}; give a longer video")
+            frames = "1 frame" if least_frames == 1 else f"{least_frames} frames"
+            raise UserError(f"expected at least {frames}, got {video.shape[1]}; give a longer video")
         return tf.ensure_shape(video, [None, None, size, size, 3])
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR, normalizing_statistics
-from videoflow_tf.seeds import split_seed
+from videoflow_tf.seeds import ALGORITHM, split_seed
 
 KERNEL_STDDEV = 0.05
 
@@ -24,7 +24,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """Drops activations with probability `rate`; without a seed (int32 [2]) nothing is dropped."""
     if seed is None or rate == 0.0:
         return x
-    return tf.nn.experimental.stateless_dropout(x, rate, seed)
+    return tf.nn.experimental.stateless_dropout(x, rate, seed, rng_alg=ALGORITHM)
 
 
 def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:

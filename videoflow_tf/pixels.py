@@ -5,11 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.seeds import ALGORITHM
 
 
 def dequantization_noise(shape: tf.Tensor | tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     """Uniform noise in [0, 1), float32 of `shape`, a function of `seed` (int32 [2])."""
-    return tf.random.stateless_uniform(shape, seed)
+    return tf.random.stateless_uniform(shape, seed, alg=ALGORITHM)
 
 
 def from_uint8(video: tf.Tensor, noise: tf.Tensor, config: VideoFlowConfig, dtype: tf.DType) -> tf.Tensor:

@@ -15,7 +15,7 @@ from tensorflow_probability import distributions as tfd
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import LATENT_ENCODERS, Gaussian
 from videoflow_tf.networks import EdgeConv2D
-from videoflow_tf.seeds import as_seed, split_seed
+from videoflow_tf.seeds import ALGORITHM, as_seed, split_seed
 
 
 class LevelLatents(NamedTuple):
@@ -204,7 +204,7 @@ class AutoregressivePrior(tfd.Distribution):
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         repeated = self._repeated(n)
         shape = tf.concat([repeated.batch_shape_tensor(), repeated.event_shape_tensor()], axis=0)
-        noise = tf.random.stateless_normal(shape, as_seed(seed), dtype=self.dtype)
+        noise = tf.random.stateless_normal(shape, as_seed(seed), dtype=self.dtype, alg=ALGORITHM)
         noise = tf.ensure_shape(noise, [*repeated.batch_shape, *repeated.event_shape])
         z = self._prior.sample(repeated._context, repeated._hidden, noise, self._temperature, condition=self._condition)
         return tf.reshape(z, tf.concat([[n, tf.shape(self._context.latents)[0]], tf.shape(z)[1:]], axis=0))
@@ -282,7 +282,8 @@ class HierarchicalPrior(tfd.Distribution):
 def fold_samples(value: tf.Tensor, context: tf.Tensor) -> tuple[tf.Tensor, int | tf.Tensor, tf.Tensor]:
     """[S..., B, T, h, w, c] -> [S*B, T, h, w, c], the number S of copies of the batch, and the shape [S..., B].
 
-    A value without a batch, or with a batch of one, is that of every element of the context's batch.
+    A value without a batch, or with a batch of one, is that of every element of the context's batch; a context with
+    a batch of one is that of every value.
     """
     event_rank = 4
     shape = tf.shape(value)
@@ -291,9 +292,7 @@ def fold_samples(value: tf.Tensor, context: tf.Tensor) -> tuple[tf.Tensor, int |
         return value, 1, leading
     value = tf.broadcast_to(value, tf.concat([leading, shape[-event_rank:]], axis=0))
     folded = tf.reshape(value, tf.concat([[-1], shape[-event_rank:]], axis=0))
-    if value.shape.rank == 1 + event_rank:
-        return folded, 1, leading
-    return folded, tf.reduce_prod(leading[:-1]), leading
+    return folded, tf.reduce_prod(leading) // tf.shape(context)[0], leading
 
 
 def _tile_context(context: LevelLatents, copies: int | tf.Tensor) -> LevelLatents:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from videoflow_tf import data, pictures, pixels
 from videoflow_tf.callbacks import progress_bar
 from videoflow_tf.checkpoints import atomic_path
+from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.json_files import write_json
 from videoflow_tf.model import VideoFlow
@@ -58,6 +59,7 @@ def sample_futures(
     temperature: float = 0.5,
     seed: int = 0,
     choose: str | None = None,
+    needs_future: bool = False,
 ) -> Futures:
     """Samples the frames after the context of the first videos of a split, and shows a progress bar.
 
@@ -66,16 +68,19 @@ def sample_futures(
 
     Args:
       choose: one of `METRICS` by which to show the best and the worst sample alone.
+      needs_future: the real videos must be as long as the samples, as with `choose`.
 
     Raises:
-      UserError: the dataset is missing or has too few videos; with `choose`, the real videos end before the samples
-        do, or their frames are too small for the metric.
+      UserError: the dataset is missing or has too few videos or, where needed, frames; the frames are too small for
+        the metric to choose by.
     """
-    videos = _videos(model, data_dir, split, num_videos, num_frames)
-    num_context = model.hparams.num_context
+    config = model.hparams
+    needs_future = needs_future or choose is not None
+    videos = _videos(config, data_dir, split, num_videos, num_frames, needs_future)
+    if choose == "ssim" and config.frame_size < _SSIM_FILTER:
+        raise UserError(f"ssim needs frames of at least {_SSIM_FILTER} pixels, these have {config.frame_size}")
+    num_context = config.num_context
     context, future = videos[:, :num_context], videos[:, num_context:]
-    if choose is not None:
-        _check_metric(choose, future)
     samples = np.empty([num_videos, num_samples, num_frames, *videos.shape[2:]], np.uint8)
     bar = progress_bar(num_videos * num_samples)
     predict = make_predictor(model)
@@ -87,7 +92,7 @@ def sample_futures(
             samples[i, first : first + count] = predict(repeated, num_frames, temperature, group_seed).numpy()
             bar.add(count)
     protocol = {
-        "dataset": model.hparams.dataset,
+        "dataset": config.dataset,
         "split": split,
         "videos": num_videos,
         "samples": num_samples,
@@ -105,7 +110,7 @@ def make_predictor(model: VideoFlow, frames_at_once: int = _FRAMES_AT_ONCE) -> C
 
     Returns:
       Function of context uint8 [B, C, H, W, 3], num_frames, temperature and seed; gives uint8 [B, num_frames, H, W, 3],
-      the same for every `frames_at_once`.
+      the same for every `frames_at_once`. It raises `UserError` if the frames are not finite.
     """
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -116,16 +121,17 @@ def make_predictor(model: VideoFlow, frames_at_once: int = _FRAMES_AT_ONCE) -> C
 
     def predict(context: np.ndarray, num_frames: int, temperature: float, seed: Any) -> tf.Tensor:
         scale = tf.convert_to_tensor(temperature, model.float_dtype)
-        return compiled(tf.convert_to_tensor(context), tf.constant(num_frames), scale, as_seed(seed))
+        try:
+            return compiled(tf.convert_to_tensor(context), tf.constant(num_frames), scale, as_seed(seed))
+        except tf.errors.InvalidArgumentError as error:
+            if "not finite" not in str(error):
+                raise
+            raise UserError(
+                "the generated frames are not finite: train for longer, or give a lower --temperature or fewer "
+                "--num_frames"
+            ) from None
 
     return predict
-
-
-def _check_metric(metric: str, future: np.ndarray) -> None:
-    if not future.shape[1]:
-        raise UserError("the real videos end before the samples do, so none is the best; give fewer --num_frames")
-    if metric == "ssim" and future.shape[2] < _SSIM_FILTER:
-        raise UserError(f"ssim needs frames of at least {_SSIM_FILTER} pixels, these have {future.shape[2]}; take psnr")
 
 
 def similarity(futures: Futures, metric: str) -> np.ndarray:
@@ -205,9 +211,10 @@ def _save_pictures(stem: Path, still: np.ndarray, moving: np.ndarray, kinds: tup
         yield path
 
 
-def _videos(model: VideoFlow, data_dir: str | None, split: str, num_videos: int, num_frames: int) -> np.ndarray:
-    """Context and real future, or the context alone where the videos are shorter than both."""
-    config = model.hparams
+def _videos(
+    config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int, num_frames: int, needs_future: bool
+) -> np.ndarray:
+    """Context and real future; the context alone where the videos are shorter and the future is not needed."""
 
     def read(length: int) -> np.ndarray:
         videos = data.eval_videos(config, data_dir, split, num_videos=num_videos, num_frames=length)
@@ -216,4 +223,6 @@ def _videos(model: VideoFlow, data_dir: str | None, split: str, num_videos: int,
     try:
         return read(config.num_context + num_frames)
     except UserError:
+        if needs_future:
+            raise
         return read(config.num_context)

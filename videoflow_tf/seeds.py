@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+# Named, because the default one differs between devices and under XLA: the same seed should give the same numbers.
+ALGORITHM = "philox"
+
 
 def as_seed(seed: int | Sequence[int] | tf.Tensor | None) -> tf.Tensor:
     """A stateless seed from what a caller may give: a whole number, two, or a tensor [2]; None draws a fresh one.

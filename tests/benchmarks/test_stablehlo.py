@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stablehlo
 from stablehlo_export import export
 from work import CONFIGS
 
@@ -47,6 +48,22 @@ def test_training_step_assigns_every_weight_and_moment(folder):
     assert sum(name.startswith("m/") for name in names) == weights
     assert sum(name.startswith("v/") for name in names) == weights
     assert "step:0" in names
+
+
+def test_inputs_that_are_not_saved_are_drawn_alike(tmp_path):
+    saved = np.arange(3, dtype=np.int64)
+    np.savez(tmp_path / "train.npz", **{"1": saved})
+    entries = [
+        {"shape": [100, 100], "dtype": "float32", "mean": 2.0, "stddev": 0.5},
+        {"shape": [3], "dtype": "int64", "mean": 1.0, "stddev": 0.8},
+        {"shape": [4096, 2], "dtype": "float32", "mean": 0.0, "stddev": 0.0},
+    ]
+    drawn, kept, zeros = stablehlo.input_values(tmp_path / "train", entries)
+    assert drawn.dtype == np.float32
+    assert (drawn.mean(), drawn.std()) == pytest.approx((2.0, 0.5), abs=0.02)
+    np.testing.assert_array_equal(kept, saved)
+    assert not zeros.any()
+    np.testing.assert_array_equal(stablehlo.input_values(tmp_path / "train", entries)[0], drawn)
 
 
 def test_jax_computes_the_same(folder):

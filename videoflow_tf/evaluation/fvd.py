@@ -23,9 +23,9 @@ SELF_CHECK_VALUE = 131.0
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Squared Fréchet distance of the Gaussians fitted to two sets of vectors (Dowson and Landau 1982).
 
-    |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), S the unbiased covariances. With the centred data A / sqrt(n - 1),
-    S = A^T A, the last trace is the sum of the singular values of A1 A2^T: no root of a matrix, and no inverse, so that
-    singular covariances (fewer vectors than dimensions, always so here) are no special case.
+    |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), S the unbiased covariances. With S = A^T A, A being the centred
+    vectors / sqrt(n - 1), the last trace is the sum of the singular values of A1 A2^T. That takes no root of a matrix
+    and no inverse: the singular covariances of fewer vectors than dimensions are no special case.
 
     Args:
       first, second: [n, d] and [m, d] with n, m >= 2.
@@ -39,7 +39,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 class I3D:
-    """Logits of the inflated 3D ConvNet (Carreira and Zisserman 2017) trained on Kinetics-400, from a local SavedModel."""
+    """Logits of I3D (Carreira and Zisserman 2017) trained on Kinetics-400, from a local SavedModel."""
 
     def __init__(self, path: str | None) -> None:
         """Reads the SavedModel: signature "default", one input float32 [B, T, 224, 224, 3] in [-1, 1], logits [B, c].
@@ -82,7 +82,7 @@ def _preprocess(videos: np.ndarray) -> tf.Tensor:
     """uint8 [B, T, H, W, 3] -> float32 [B, T, 224, 224, 3] in [-1, 1], as the authors of the metric do it."""
     frames = tf.reshape(tf.cast(videos, tf.float32), [-1, *videos.shape[2:]])
     # The first resize of TensorFlow, without half-pixel centres, is theirs.
-    frames = tf.compat.v1.image.resize_bilinear(frames, [_INPUT_SIZE, _INPUT_SIZE])
+    frames = tf.raw_ops.ResizeBilinear(images=frames, size=[_INPUT_SIZE, _INPUT_SIZE])
     return tf.reshape(2 * frames / 255 - 1, [*videos.shape[:2], _INPUT_SIZE, _INPUT_SIZE, 3])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from videoflow_tf import data
 from videoflow_tf.callbacks import progress_bar
 from videoflow_tf.errors import UserError
+from videoflow_tf.evaluation import SAMPLE_METRICS
 from videoflow_tf.evaluation.diversity import Diversity, VGGDiversity
 from videoflow_tf.evaluation.draws import FutureSampler
 from videoflow_tf.evaluation.fvd import FVD, I3D
@@ -19,8 +20,6 @@ from videoflow_tf.evaluation.metric import Metric
 from videoflow_tf.evaluation.similarity import PSNR, SSIM, VGGCosine
 from videoflow_tf.evaluation.vgg import VGGFeatures
 from videoflow_tf.model import VideoFlow
-
-SAMPLE_METRICS = ("psnr", "ssim", "vgg_cosine", "fvd", "diversity", "vgg_diversity")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +75,7 @@ def evaluate_samples(
     metrics: Sequence[Metric],
     sampling: Sampling,
     measurements: Measurements,
-    *,
-    batch_size: int = 16,
+    sampler: FutureSampler,
 ) -> dict[str, Any]:
     """Measures sampled futures of the first videos of a split. Shows a progress bar.
 
@@ -88,7 +86,9 @@ def evaluate_samples(
       model: a trained model.
       data_dir: folder of the prepared dataset; None for one that is generated.
       metrics: see `make_metrics`.
-      batch_size: samples at a time, a matter of memory and speed only.
+      sampling: which videos, and how futures of them are drawn.
+      measurements: where those of finished videos are kept.
+      sampler: of the same model; one can serve many calls.
 
     Returns:
       The name of each metric -> its summary (see its class) and `protocol`, what was computed.
@@ -98,7 +98,6 @@ def evaluate_samples(
     """
     check_samples(model, data_dir, metrics, sampling)
     num_context = model.hparams.num_context
-    sampler = FutureSampler(model, sampling.num_frames, sampling.temperature, batch_size)
     shared = {"split": sampling.split, "temperature": sampling.temperature, "seed": sampling.seed}
     found: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
     bar = progress_bar(sampling.num_videos)
@@ -111,7 +110,8 @@ def evaluate_samples(
             paths[metric.name] = measurements.path(metric.name, protocol, index, video)
         missing = [metric for metric in metrics if not paths[metric.name].is_file()]
         if missing:
-            samples = sampler(context, sampling.seed, index, max(metric.num_samples for metric in missing))
+            count = max(metric.num_samples for metric in missing)
+            samples = sampler(context, sampling.num_frames, sampling.temperature, sampling.seed, index, count)
             for metric in missing:
                 save(paths[metric.name], metric.measure(context, real, samples[: metric.num_samples]))
         for metric in metrics:

@@ -80,7 +80,7 @@ class VGGFeatures:
     def _features(self, frames: tf.Tensor) -> list[tf.Tensor]:
         """Of every layer [B, h, w, c], of unit norm along c or zero."""
         # The first resize of TensorFlow, without half-pixel centres, is the one that the metric was made with.
-        frames = tf.compat.v1.image.resize_bilinear(tf.cast(frames, tf.float32), [_RESIZED, _RESIZED])
+        frames = tf.raw_ops.ResizeBilinear(images=tf.cast(frames, tf.float32), size=[_RESIZED, _RESIZED])
         frames = tf.image.resize_with_crop_or_pad(frames, _CROPPED, _CROPPED)
         features = self._network(tf_keras.applications.vgg16.preprocess_input(frames), training=False)
         return [tf.math.l2_normalize(f, axis=-1) for f in features]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from videoflow_tf.seeds import ALGORITHM
+
 
 class Gaussian(NamedTuple):
     """A diagonal Gaussian; `mean` and `log_scale` have the latent's shape."""
@@ -131,4 +133,4 @@ def add_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor | None) -> tf.Tensor:
     """x plus Gaussian noise; without a seed (int32 [2]) none is added."""
     if seed is None or stddev == 0.0:
         return x
-    return x + stddev * tf.random.stateless_normal(tf.shape(x), seed, dtype=x.dtype)
+    return x + stddev * tf.random.stateless_normal(tf.shape(x), seed, dtype=x.dtype, alg=ALGORITHM)

@@ -26,7 +26,10 @@ class PointwiseEncoder(WindowEncoder):
         self.scale_from = "past" if top else config.pointwise_scale
         self.multiplier = tf.Variable(np.ones(shape), dtype=dtype, name="multiplier")
         self.log_scale = tf.Variable(
-            np.zeros(shape), trainable=config.learn_top_scale or not top, dtype=dtype, name="log_scale"
+            np.zeros(shape),
+            trainable=config.learn_top_scale if top else self.scale_from == "past",
+            dtype=dtype,
+            name="log_scale",
         )
         if self.scale_from == "standard":
             self.fixed_log_scale = tf.Variable(np.zeros(shape), trainable=False, dtype=dtype, name="fixed_log_scale")
