@@ -39,7 +39,7 @@ _SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the SavedMod
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 16, "Videos or samples at a time; matters to memory and speed only.", 1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples and of the dequantisation noise.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples and of the dequantisation noise.", 0, 2**31 - 1)
 
 _DEFAULT_VIDEOS = 256
 
@@ -49,6 +49,8 @@ def main(argv: list[str]) -> None:
     if _SELF_CHECK.value:
         _self_check()
         return
+    if _WORKDIR.value is None:
+        raise UserError("--workdir is required")
     names, temperatures = _checked_metrics(), _checked_temperatures()
     cli.load_tensorflow()
     from videoflow_tf import data
@@ -107,8 +109,6 @@ def main(argv: list[str]) -> None:
 
 def _checked_metrics() -> list[str]:
     """The names of the metrics asked for, each once."""
-    if _WORKDIR.value is None:
-        raise UserError("--workdir is required")
     names = list(dict.fromkeys(name.strip() for name in _METRICS.value))
     for name in names:
         if name not in METRICS:

@@ -685,23 +685,34 @@ def test_bits_per_pixel_and_prediction_compile_under_xla(make_model, make_video,
 
 @pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
 def test_the_training_step_compiles_under_xla(make_model, make_video, latent_encoder):
-    video = tf.constant(make_video())
-    results = []
-    for xla in (False, True):
-        model = make_model("float32", latent_encoder=latent_encoder, clip_norm=1.0)
-        model.compile(optimizer=make_optimizer(model.hparams))
-        model.optimizer.build(model.trainable_variables)
-        logs = tf.function(model.train_step, jit_compile=xla)(video)
-        results.append((logs, model.trainable_variables))
-    (plain, weights), (compiled, compiled_weights) = results
+    model = make_model("float32", latent_encoder=latent_encoder, clip_norm=1.0)
+    model.compile(optimizer=make_optimizer(model.hparams))
+    model.optimizer.build(model.trainable_variables)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    logs = tf.function(model.train_step, jit_compile=True)(tf.constant(make_video()))
     assert int(model.step) == 1
-    for name in ("bits_per_pixel", "gradient_norm"):
-        # Not nearer: XLA draws other dequantisation noise from the same seed.
-        np.testing.assert_allclose(compiled[name], plain[name], rtol=1e-2)
-    for a, b in zip(compiled_weights, weights, strict=True):
-        # Adam's first step is the rate, 3e-4, whatever the gradient's size.
-        np.testing.assert_allclose(a, b, atol=7e-4)
-        assert np.abs(a - b).mean() < 1e-5
+    assert all(np.isfinite(value) for value in logs.values())
+    assert sum(np.any(a != b) for a, b in zip(before, model.trainable_variables, strict=True)) > len(before) / 2
+
+
+@pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
+def test_gradients_under_xla(make_model, make_video, latent_encoder):
+    """With the noise given: from the same seed XLA draws other numbers."""
+    model = make_model("float64", latent_encoder=latent_encoder)
+    video = tf.constant(make_video())
+    seed = tf.constant([0, 1])
+    noise = tf.random.stateless_uniform(video.shape, seed)
+
+    def gradients():
+        bits, pairs = model._bits_and_gradients(video, noise, seed)
+        return bits, [gradient for gradient, _ in pairs]
+
+    (bits, plain), (compiled_bits, compiled) = (
+        tf.function(gradients, autograph=False, jit_compile=xla)() for xla in (False, True)
+    )
+    np.testing.assert_allclose(compiled_bits, bits, rtol=1e-6)
+    for a, b in zip(compiled, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
 # --- What a caller can get wrong ---

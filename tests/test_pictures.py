@@ -70,3 +70,28 @@ def test_gif_and_png_hold_every_frame(tmp_path):
         assert gif.info["loop"] == 0
         assert gif.size[::-1] == pictures.animation(context, {"a": sample}, sample).shape[1:3]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.gif", "x.png"]
+
+
+def test_grid_has_a_row_per_video_and_a_column_per_sample():
+    context, future = np.stack([frames(1, 255)] * 3), np.stack([frames(2, 255)] * 3)
+    samples = np.full([3, 4, 2, 64, 64, 3], 255, np.uint8)
+    first, _, last = pictures.grid(context, samples, future)
+    rows = border_rows(last)
+    assert len(rows) == 3
+    for y in rows:
+        assert colours_across(last, y) == [GREY, RED] and colours_across(first, y) == [BLUE]
+        reds = (last[y] == RED).all(-1)
+        assert reds.sum() == 4 * (128 + 8)
+    assert colours_across(pictures.grid(context, samples)[-1], rows[0]) == [RED]
+
+
+def test_wide_grids_have_smaller_frames():
+    samples = np.zeros([1, 12, 1, 64, 64, 3], np.uint8)
+    assert pictures.grid(np.zeros([1, 1, 64, 64, 3], np.uint8), samples).shape[2] < 1400
+
+
+def test_long_captions_are_not_cut_off():
+    row = pictures.Row("", frames(1, 0, 16), [GREY])
+    short, long = (pictures.side_by_side([row], [text]) for text in ("a", "a caption wider than the picture below it"))
+    assert long.shape[2] > short.shape[2]
+    assert (long[0, :, -4:] == 255).all()

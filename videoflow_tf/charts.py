@@ -27,11 +27,17 @@ class Curve(NamedTuple):
     error: Sequence[float] | None = None
 
 
-def line_chart(curves: Mapping[str, Curve], x_label: str, y_label: str, title: str = "") -> Figure:
+def line_chart(
+    curves: Mapping[str, Curve],
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    inches: tuple[float, float] = (7.0, 4.0),
+) -> Figure:
     """Curves by their labels, in one diagram; a single curve with an empty label needs no legend."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=inches, layout="constrained")
     axes = figure.add_subplot()
     for label, curve in curves.items():
         marker = "o" if len(curve.x) <= 40 else ""
@@ -56,7 +62,7 @@ def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") 
     stride = -(-len(frames) // _MOST_FRAMES)
     shown = range(0, len(frames), stride)
     first, last = 1 - stride / 2, len(frames) + stride / 2
-    inches_per_frame = 0.9 * _WIDTH * stride / (last - first)
+    inches_per_frame = 0.93 * _WIDTH * stride / (last - first)
     picture_height = min(inches_per_frame, 2.0)
     figure = Figure(figsize=(_WIDTH, picture_height + 3.4), layout="constrained")
     film, axes = figure.subplots(2, 1, sharex=True, height_ratios=[picture_height, 3.0])

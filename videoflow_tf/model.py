@@ -21,7 +21,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.networks import ConvStack
 from videoflow_tf.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
-from videoflow_tf.seeds import as_seed, split_seed
+from videoflow_tf.seeds import as_seed, fold_in, split_seed
 
 # Noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
 _DEFAULT_SEED = (0, 0)
@@ -292,8 +292,8 @@ class VideoFlow(tf_keras.Model):
         Raises:
           UserError: if training has begun; the weights would be lost.
         """
-        if int(self.step) > 0:
-            raise UserError(f"the model has been trained for {int(self.step)} steps; initialize a new one")
+        if int(self.step.numpy()) > 0:
+            raise UserError(f"the model has been trained for {int(self.step.numpy())} steps; initialize a new one")
         seed = (self.hparams.seed, 0) if seed is None else seed
         batch = self._checked_video(batch, least_frames=1)
         frames = self._dequantize(batch, None, seed)
@@ -323,10 +323,10 @@ class VideoFlow(tf_keras.Model):
         """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone."""
         video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
         seed = tf.stack([tf.constant(self.hparams.seed, tf.int64), self.step])
-        noise_seed, training_seed = tf.unstack(tf.random.split(seed, 2))
+        noise_seed, training_seed = split_seed(seed, 2)
         noise = self._replica_noise(video, noise_seed)
         replica = tf.distribute.get_replica_context()
-        training_seed = tf.random.fold_in(training_seed, 0 if replica is None else replica.replica_id_in_sync_group)
+        training_seed = fold_in(training_seed, 0 if replica is None else replica.replica_id_in_sync_group)
         bits, gradients = self._bits_and_gradients(video, noise, training_seed)
         gradients = self.optimizer.aggregate_gradients(gradients)
         self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
@@ -348,11 +348,11 @@ class VideoFlow(tf_keras.Model):
         if parts == 1:
             return self._part_gradients(video, noise, seed)
         videos, noises = (tf.stack(tf.split(t, parts)) for t in (video, noise))  # [parts, B/parts, T, H, W, 3]
-        bits, gradients = self._part_gradients(videos[0], noises[0], tf.random.fold_in(seed, 0))
+        bits, gradients = self._part_gradients(videos[0], noises[0], fold_in(seed, 0))
         variables = [v for _, v in gradients]
 
         def add(i: tf.Tensor, bits: tf.TensorArray, sums: list[tf.Tensor]):
-            more_bits, more = self._part_gradients(videos[i], noises[i], tf.random.fold_in(seed, i))
+            more_bits, more = self._part_gradients(videos[i], noises[i], fold_in(seed, i))
             return i + 1, bits.write(i, more_bits), [s + g for s, (g, _) in zip(sums, more, strict=True)]
 
         all_bits = tf.TensorArray(bits.dtype, size=parts, element_shape=bits.shape).write(0, bits)

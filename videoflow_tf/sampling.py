@@ -15,21 +15,18 @@ from videoflow_tf.callbacks import progress_bar
 from videoflow_tf.checkpoints import atomic_path
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.evaluation.similarity import PSNR, SSIM, Similarity
 from videoflow_tf.json_files import write_json
 from videoflow_tf.model import VideoFlow
 from videoflow_tf.seeds import as_seed
 from videoflow_tf.time_chunks import in_time_chunks
 
-# Similarity of two frames, the greater the better, and how to write it.
-METRICS: dict[str, tuple[Callable[..., tf.Tensor], str]] = {
-    "psnr": (tf.image.psnr, "{:.1f} dB"),
-    "ssim": (tf.image.ssim, "{:.3f}"),
-}
+# What to choose the best and the worst sample by, and how to write it.
+METRICS: dict[str, tuple[type[Similarity], str]] = {"psnr": (PSNR, "{:.1f} dB"), "ssim": (SSIM, "{:.3f}")}
 PICTURES = ("gif", "mp4", "png")
 
 _SAMPLES_AT_ONCE = 16
 _FRAMES_AT_ONCE = 64  # That pass a flow together, whichever the sample: what bounds the memory.
-_SSIM_FILTER = 11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +74,8 @@ def sample_futures(
     config = model.hparams
     needs_future = needs_future or choose is not None
     videos = _videos(config, data_dir, split, num_videos, num_frames, needs_future)
-    if choose == "ssim" and config.frame_size < _SSIM_FILTER:
-        raise UserError(f"ssim needs frames of at least {_SSIM_FILTER} pixels, these have {config.frame_size}")
+    if choose is not None:
+        METRICS[choose][0](num_samples).check(config, num_frames, num_videos)
     num_context = config.num_context
     context, future = videos[:, :num_context], videos[:, num_context:]
     samples = np.empty([num_videos, num_samples, num_frames, *videos.shape[2:]], np.uint8)
@@ -135,17 +132,10 @@ def make_predictor(model: VideoFlow, frames_at_once: int = _FRAMES_AT_ONCE) -> C
 
 
 def similarity(futures: Futures, metric: str) -> np.ndarray:
-    """Mean over frames of the similarity of every sample to the real future: float32 [V, S].
-
-    Args:
-      metric: one of `METRICS`. PSNR is in decibels.
-    """
-    measure, _ = METRICS[metric]
-    values = [
-        [tf.reduce_mean(measure(sample, real, max_val=255)).numpy() for sample in samples]
-        for samples, real in zip(futures.samples, futures.future, strict=True)
-    ]
-    return np.array(values)
+    """Mean over frames of the similarity of every sample to the real future, by one of `METRICS`: [V, S]."""
+    measure = METRICS[metric][0](futures.samples.shape[1]).measure
+    clips = zip(futures.context, futures.future, futures.samples, strict=True)
+    return np.stack([measure(*clip).mean(axis=1, dtype=np.float64) for clip in clips])
 
 
 def save_futures(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-# Named, because the default one differs between devices and under XLA: the same seed should give the same numbers.
+# Named, because the default one differs between devices. XLA still draws other numbers from the same seed.
 ALGORITHM = "philox"
 
 
@@ -26,4 +26,9 @@ def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor | None]:
     """`count` independent seeds from one; no seed gives no seeds."""
     if seed is None:
         return [None] * count
-    return tf.unstack(tf.random.split(seed, count))
+    return tf.unstack(tf.random.split(seed, count, alg=ALGORITHM))
+
+
+def fold_in(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
+    """A seed of its own for every number."""
+    return tf.random.fold_in(seed, number, alg=ALGORITHM)

@@ -1,13 +1,10 @@
 import json
-import sys
-from pathlib import Path
+import time
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from chromium import Chromium, find_chromium
-
+from tests.chromium import Chromium, find_chromium
 from videoflow_tf.errors import UserError
 from videoflow_tf.evaluation.fooling import score, study_page, wilson_interval
 
@@ -111,8 +108,6 @@ def go_through(browser, page, answer):
 
 
 def downloaded(folder):
-    import time
-
     for _ in range(200):
         files = sorted(folder.glob("*.json"))
         if files:
@@ -135,14 +130,15 @@ def test_whole_sessions_by_keyboard_and_touch(page, tmp_path):
     def by_touch(browser, is_red, number):
         browser.tap("#generated")
 
+    files = []
     for name, answer, phone in (("keyboard", by_keyboard, False), ("touch", by_touch, True)):
         (tmp_path / name).mkdir()
         size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 800}
         with Chromium(tmp_path / name, **size, touch=phone) as browser:
             shown = go_through(browser, page, answer)
+            files += downloaded(tmp_path / name)
             assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert sorted(shown) == sorted([RED] * 3 + [BLUE] * 4)
-    files = [*downloaded(tmp_path / "keyboard"), *downloaded(tmp_path / "touch")]
     assert score(files[:1])["fooling_rate"]["rate"] == 0.25
     assert score(files[:1])["real_taken_for_real"]["rate"] == 1.0
     assert score(files[1:])["fooling_rate"]["rate"] == score(files[1:])["real_taken_for_real"]["rate"] == 0.0

@@ -1,7 +1,12 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from videoflow_tf import data
+from videoflow_tf.checkpoints import load_workdir
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.evaluation.fvd import FVD, I3D, frechet_distance, self_check
@@ -124,7 +129,9 @@ def test_summary_over_draws(i3d):
     result = FVD(3, i3d, True).summarize(measurements)
     expected = [frechet_distance(measurements[:, 0], measurements[:, i]) for i in (1, 2, 3)]
     np.testing.assert_allclose(result["per_draw"], expected)
-    np.testing.assert_allclose([result["mean"], result["standard_deviation"]], [np.mean(expected), np.std(expected, ddof=1)])
+    np.testing.assert_allclose(
+        [result["mean"], result["standard_deviation"]], [np.mean(expected), np.std(expected, ddof=1)]
+    )
     assert FVD(1, i3d, True).summarize(measurements[:, :2])["standard_deviation"] is None
 
 
@@ -138,7 +145,9 @@ def test_refuses_short_clips_and_a_single_video(i3d):
 
 @pytest.mark.parametrize("given", [None, "nowhere"])
 def test_refuses_without_the_network(given):
-    with pytest.raises(UserError, match=r"--i3d_path.*download https://tfhub\.dev/deepmind/i3d-kinetics-400/1") as error:
+    with pytest.raises(
+        UserError, match=r"--i3d_path.*download https://tfhub\.dev/deepmind/i3d-kinetics-400/1"
+    ) as error:
         I3D(given)
     assert "\n" not in str(error.value)
 
@@ -153,3 +162,31 @@ def test_refuses_another_saved_model(tmp_path):
     (tmp_path / "broken" / "saved_model.pb").write_bytes(b"no")
     with pytest.raises(UserError, match="cannot read the SavedModel"):
         I3D(str(tmp_path / "broken"))
+
+
+def test_evaluate_measures_fvd(command, micro_run, tmp_path):
+    """The whole path: weights, samples of a model, two sets of clips, the distance, the file."""
+    workdir, path = shutil.copytree(micro_run, tmp_path / "run"), _stand_in(tmp_path / "i3d", False)
+    arguments = [f"--i3d_path={path}", "--num_videos=3", "--num_frames=9", "--temperature=0.5", "--fvd_draws=2"]
+    done = command("evaluate", f"--workdir={workdir}", "--metrics=fvd", "--nofvd_context", *arguments)
+    assert done.returncode == 0, done.stderr
+    fvd = json.loads((workdir / "eval" / "metrics.json").read_text())["fvd"]
+    protocol = fvd["protocol"]
+    assert (protocol["samples"], protocol["draws"], protocol["context_included"]) == (2, 2, False)
+    assert protocol["i3d"] == I3D(path).digest
+    kept = np.stack([np.load(file) for file in sorted((workdir / "eval" / "measurements").iterdir())])
+    assert kept.shape == (3, 3, 6)
+    expected = [frechet_distance(kept[:, 0], kept[:, i]) for i in (1, 2)]
+    np.testing.assert_allclose(fvd["per_draw"], expected)
+    # The logits of the real clips are those of the data set's frames after the context.
+    config = load_workdir(workdir)[0]
+    elements = data.eval_videos(config, None, "test", num_videos=3, num_frames=10).as_numpy_iterator()
+    real = np.stack([element["video"][1:] for element in elements])
+    np.testing.assert_allclose(kept[:, 0], I3D(path).logits(real), atol=1e-5)
+
+
+def test_self_check_command(command, tmp_path):
+    done = command("evaluate", "--self_check", f"--i3d_path={_stand_in(tmp_path / 'i3d', True)}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("FVD of all-black and all-white clips: 24.0")
+    assert "the real weights give about 131" in done.stdout

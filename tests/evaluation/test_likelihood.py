@@ -66,6 +66,14 @@ def test_several_draws(model):
     np.testing.assert_allclose(bound["standard_error"], np.std(bound["per_video"], ddof=1) / 2)
 
 
+def test_not_finite(micro_run):
+    _, model = load_workdir(micro_run)
+    variable = model.trainable_variables[0]
+    variable.assign(variable * np.nan)
+    with pytest.raises(UserError, match="likelihood of video 0 of split test is not finite"):
+        _bits(model, num_videos=2)
+
+
 def test_goes_on_from_kept_measurements(model, tmp_path):
     measurements = Measurements(tmp_path, model)
     whole = _bits(model, num_videos=5, batch_size=2, dequantization_samples=2, measurements=measurements)

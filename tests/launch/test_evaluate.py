@@ -1,19 +1,35 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from videoflow_tf.checkpoints import load_workdir
-from videoflow_tf.errors import UserError
-from videoflow_tf.evaluation.likelihood import evaluate_likelihood
+ROOT = Path(__file__).parent.parent.parent
 
 
-def test_writes_metrics_and_protocol(command, micro_run, tmp_path):
-    workdir = shutil.copytree(micro_run, tmp_path / "run")
+@pytest.fixture
+def workdir(micro_run, tmp_path):
+    """A finished run without results."""
+    copied = shutil.copytree(micro_run, tmp_path / "run")
+    shutil.rmtree(copied / "eval", ignore_errors=True)
+    return copied
+
+
+def _metrics(workdir: Path) -> dict:
+    return json.loads((workdir / "eval" / "metrics.json").read_text())
+
+
+def test_writes_metrics_and_protocol(command, workdir):
     done = command("evaluate", f"--workdir={workdir}", "--num_videos=5", "--batch_size=2", "--seed=3")
     assert done.returncode == 0, done.stderr
-    metrics = json.loads((workdir / "eval" / "metrics.json").read_text())
+    metrics = _metrics(workdir)
     bits = metrics["bits_per_pixel"]
     assert metrics["protocol"] == {
         "dataset": "shapes",
@@ -22,6 +38,7 @@ def test_writes_metrics_and_protocol(command, micro_run, tmp_path):
         "context": 1,
         "frames": 5,
         "seed": 3,
+        "dequantization_samples": 1,
         "pixel_scaling": "exact",
         "step": 6,
     }
@@ -29,38 +46,90 @@ def test_writes_metrics_and_protocol(command, micro_run, tmp_path):
     np.testing.assert_allclose(bits["mean"], np.mean(bits["per_frame"]))
     np.testing.assert_allclose(bits["standard_error"], np.std(bits["per_video"], ddof=1) / np.sqrt(5))
     assert len(bits["per_frame"]) == 4 and len(bits["per_video"]) == 5
-    assert f"{bits['mean']:.4f} +- {bits['standard_error']:.4f}" in done.stdout
+    assert f"bits_per_pixel: {bits['mean']:.4f} +- {bits['standard_error']:.4f} (5 test videos)" in done.stdout
 
 
-def test_a_videos_result_depends_on_seed_and_index_alone(micro_run):
-    _, model = load_workdir(micro_run)
-
-    def bits(**kwargs):
-        return evaluate_likelihood(model, None, **kwargs)["bits_per_pixel"]["per_video"]
-
-    whole = bits(num_videos=5, batch_size=5)
-    np.testing.assert_allclose(bits(num_videos=5, batch_size=2), whole, rtol=1e-5)
-    np.testing.assert_allclose(bits(num_videos=3, batch_size=1), whole[:3], rtol=1e-5)
-    assert not np.allclose(bits(num_videos=5, batch_size=5, seed=1), whole, rtol=1e-5)
-
-
-def test_agrees_with_the_model_on_its_own(micro_run):
-    """`model.bits_per_pixel` of the same videos; other noise, so only nearly the same."""
-    from videoflow_tf import data
-
-    config, model = load_workdir(micro_run)
-    videos = np.stack([e["video"] for e in data.eval_videos(config, None, "test", num_videos=8).as_numpy_iterator()])
-    expected = model.bits_per_pixel(videos).numpy().mean()
-    got = evaluate_likelihood(model, None, num_videos=8)["bits_per_pixel"]["mean"]
-    np.testing.assert_allclose(got, expected, rtol=0.02)
+def test_metrics_on_samples_stand_beside_the_likelihood(command, workdir):
+    first = command("evaluate", f"--workdir={workdir}", "--num_videos=2", "--dequantization_samples=3")
+    assert first.returncode == 0, first.stderr
+    before = _metrics(workdir)
+    assert before["bits_per_pixel"]["importance_weighted"]["mean"] < before["bits_per_pixel"]["mean"]
+    arguments = ["--num_samples=3", "--num_frames=6", "--temperature=0.5", "--num_videos=2"]
+    done = command("evaluate", f"--workdir={workdir}", "--metrics=psnr,diversity", *arguments)
+    assert done.returncode == 0, done.stderr
+    after = _metrics(workdir)
+    assert {name: after[name] for name in before} == before
+    assert len(after["psnr"]["best"]["per_frame"]) == len(after["diversity"]["per_frame"]) == 6
+    assert after["psnr"]["protocol"]["frames"] == 7 and after["psnr"]["protocol"]["temperature"] == 0.5
+    assert all(f"{kind} {after['psnr'][kind]['mean']:.4f}" in done.stdout for kind in ("best", "mean", "worst"))
+    with Image.open(workdir / "eval" / "curves.png") as picture:
+        assert picture.width > 1500  # Three panels.
 
 
-def test_one_video_has_no_standard_error(micro_run):
-    _, model = load_workdir(micro_run)
-    assert evaluate_likelihood(model, None, num_videos=1)["bits_per_pixel"]["standard_error"] is None
+def test_temperature_sweep(command, workdir):
+    arguments = ["--metrics=psnr,diversity", "--temperatures=0.5,0.0", "--num_samples=2", "--num_videos=2"]
+    done = command("evaluate", f"--workdir={workdir}", *arguments)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((workdir / "eval" / "temperature_sweep.json").read_text())["results"]
+    assert [result["temperature"] for result in results] == [0.0, 0.5]
+    assert [result["psnr"]["protocol"]["temperature"] for result in results] == [0.0, 0.5]
+    assert results[0]["diversity"]["mean"] == 0 < results[1]["diversity"]["mean"]
+    assert f"diversity at temperature 0.5: {results[1]['diversity']['mean']:.4f}" in done.stdout
+    with Image.open(workdir / "eval" / "temperature_sweep.png") as picture:
+        assert picture.width > 1000  # Two panels.
+    assert not (workdir / "eval" / "metrics.json").exists()
 
 
-def test_unknown_split(micro_run):
-    _, model = load_workdir(micro_run)
-    with pytest.raises(UserError, match="split"):
-        evaluate_likelihood(model, None, "tset", num_videos=1)
+def test_killed_and_started_again_gives_the_same(workdir, tmp_path):
+    other = shutil.copytree(workdir, tmp_path / "undisturbed")
+    arguments = [
+        "--metrics=bits_per_pixel,psnr,ssim,diversity",
+        "--num_samples=4",
+        "--temperature=0.5",
+        "--batch_size=3",
+    ]
+
+    def start(folder: Path) -> subprocess.Popen:
+        line = [sys.executable, "launch/evaluate.py", f"--workdir={folder}", "--num_videos=40", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    killed, measured = start(workdir), workdir / "eval" / "measurements"
+    deadline = time.monotonic() + 120
+    while len(list(measured.glob("ssim-*"))) < 3:
+        assert killed.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not (workdir / "eval" / "metrics.json").exists()
+    assert len(list(measured.glob("diversity-*"))) < 40
+    for folder in (workdir, other):
+        process = start(folder)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    assert _metrics(workdir) == _metrics(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metrics=psnr,lpips"], "error: there is no metric 'lpips'; --metrics is a list of bits_per_pixel, psnr"),
+        (["--metrics=vgg_cosine"], "error: VGG16 needs --vgg_weights: download https://"),
+        (["--metrics=psnr,fvd", "--i3d_path=nowhere"], "error: FVD finds no saved_model.pb in --i3d_path=nowhere"),
+        (["--self_check"], "error: FVD needs --i3d_path: download https://"),
+        (["--metrics=psnr", "--temperatures=0,warm"], "error: --temperatures=0,warm must be numbers"),
+        (["--temperatures=0,1"], "error: --temperatures is about samples, bits_per_pixel is not"),
+        (["--metrics=diversity", "--num_samples=1"], "error: diversity compares samples with each other"),
+        (["--num_frames=0", "--metrics=psnr"], "error: flag --num_frames=0"),
+    ],
+)
+def test_refuses_before_anything_is_sampled(command, micro_run, arguments, message):
+    done = command("evaluate", f"--workdir={micro_run}", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
+    assert done.stdout == "" and not (micro_run / "eval").exists()
+
+
+def test_workdir_is_required(command):
+    done = command("evaluate")
+    assert (done.returncode, done.stderr) == (2, "error: --workdir is required\n")

@@ -1,10 +1,13 @@
+import json
 import shutil
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from videoflow_tf.checkpoints import load_workdir
-from videoflow_tf.sampling import sample_futures
+from videoflow_tf.errors import UserError
+from videoflow_tf.sampling import sample_futures, save_futures, similarity
 
 
 def test_writes_pictures_and_samples(command, micro_run, tmp_path):
@@ -14,8 +17,10 @@ def test_writes_pictures_and_samples(command, micro_run, tmp_path):
     done = command("sample", f"--workdir={workdir}", *arguments)
     assert done.returncode == 0, done.stderr
     stem = "step-0000006_temperature-0.5_seed-5"
-    expected = [f"{stem}_video-{i}.{kind}" for i in range(2) for kind in ("gif", "png")]
-    assert sorted(path.name for path in (workdir / "samples").iterdir()) == sorted([*expected, f"{stem}.npz"])
+    expected = [f"{stem}_video-{i}.{kind}" for i in range(2) for kind in ("gif", "mp4", "png")]
+    assert sorted(path.name for path in (workdir / "samples").iterdir()) == sorted(
+        [*expected, f"{stem}.json", f"{stem}.npz"]
+    )
     assert all(str(workdir / "samples" / name) in done.stdout for name in expected)
     arrays = np.load(workdir / "samples" / f"{stem}.npz")
     assert arrays["context"].shape == (2, 1, 16, 16, 3)
@@ -46,3 +51,70 @@ def test_real_future_follows_the_context(micro_run):
     videos = data.eval_videos(config, None, "test", num_videos=1, num_frames=4)
     video = next(iter(videos))["video"].numpy()
     np.testing.assert_array_equal(np.concatenate([futures.context[0], futures.future[0]]), video)
+
+
+def test_best_and_worst_of_the_samples(micro_run, tmp_path):
+    _, model = load_workdir(micro_run)
+    futures = sample_futures(model, None, num_videos=2, num_samples=4, num_frames=3, temperature=1.0, choose="psnr")
+    futures.samples[1, 2] = futures.future[1]  # Nothing is better than what really came,
+    futures.samples[1, 0] = 255 - futures.future[1]  # and nothing worse than its negative.
+    values = similarity(futures, "psnr")
+    squared_error = ((futures.samples[0, 1].astype(float) - futures.future[0]) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(values[0, 1], np.mean(10 * np.log10(255**2 / squared_error)), rtol=1e-5)
+    paths = list(save_futures(futures, tmp_path, kinds=("png",)))
+    summary = json.loads(paths[-1].read_text())
+    assert (summary["psnr"]["best"][1], summary["psnr"]["worst"][1]) == (2, 0)
+    np.testing.assert_allclose(summary["psnr"]["per_sample"], values)
+    assert summary["protocol"]["samples"] == 4
+    height = Image.open(paths[1]).height
+    assert height == 3 * (128 + 8 + 4) + 18 + 8  # Rows: real, best, worst.
+
+
+def test_choice_needs_the_real_future(micro_run, monkeypatch):
+    from videoflow_tf import data
+
+    _, model = load_workdir(micro_run)
+    eval_videos = data.eval_videos
+
+    def short(config, data_dir, split, *, num_videos, num_frames):
+        if num_frames > 5:
+            raise UserError("the videos have 5 frames")
+        return eval_videos(config, data_dir, split, num_videos=num_videos, num_frames=num_frames)
+
+    monkeypatch.setattr(data, "eval_videos", short)
+    assert sample_futures(model, None, num_samples=1, num_frames=6).future is None
+    with pytest.raises(UserError, match="5 frames"):
+        sample_futures(model, None, num_samples=1, num_frames=6, choose="psnr")
+
+
+def test_grid_of_all_videos_and_samples(command, micro_run, tmp_path):
+    workdir = shutil.copytree(micro_run, tmp_path / "run")
+    shutil.rmtree(workdir / "samples")
+    arguments = ["--num_videos=3", "--num_samples=2", "--num_frames=4", "--grid", "--pictures=gif"]
+    done = command("sample", f"--workdir={workdir}", *arguments)
+    assert done.returncode == 0, done.stderr
+    stem = "step-0000006_temperature-0.5_seed-0"
+    names = sorted(path.name for path in (workdir / "samples").iterdir())
+    assert names == [f"{stem}.json", f"{stem}.npz", f"{stem}_grid.gif"]
+    with Image.open(workdir / "samples" / f"{stem}_grid.gif") as gif:
+        assert gif.n_frames == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--grid", "--choose=ssim"], "leave out --choose or --grid"), (["--pictures=jpg"], "list of gif, mp4 and png")],
+)
+def test_mistakes(command, micro_run, arguments, message):
+    done = command("sample", f"--workdir={micro_run}", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_frames_that_are_not_finite(make_model, make_video):
+    from videoflow_tf.sampling import make_predictor
+
+    model = make_model()
+    for variable in model.trainable_variables:
+        variable.assign(variable * float("nan"))
+    with pytest.raises(UserError, match="not finite: train for longer"):
+        make_predictor(model)(make_video(frames=2), 2, 1.0, 0)

@@ -34,7 +34,7 @@ def save_out_of_sequence(result: dict[str, Any], folder: Path) -> list[Path]:
     """Writes the result of `out_of_sequence` and its figure."""
     bits, protocol = result["bits_per_pixel"], result["protocol"]
     curve = charts.Curve(bits["frame"], bits["mean"], bits["standard_error"])
-    title = f"Out of sequence: frames 1 to {protocol['context']} given, {protocol['videos']} {protocol['split']} videos"
+    title = f"Out of sequence: {_given(protocol['context'])}, {protocol['videos']} {protocol['split']} videos"
     chart = charts.line_chart({"": curve}, "frame put in the next place", "bits per pixel", title)
     return [
         charts.save_chart(folder / "out_of_sequence.png", chart),
@@ -47,7 +47,11 @@ def save_scores(video: np.ndarray, scores: np.ndarray, protocol: dict[str, Any],
     context = len(video) - len(scores)
     numbers = list(range(context + 1, len(video) + 1))
     stem = f"anomaly_{protocol['name']}"
-    title = f"Anomaly score of each frame, {context} given"
+    title = f"Anomaly score: {_given(context)}"
     chart = charts.film_chart(video, charts.Curve(numbers, scores), "bits per pixel", title)
     result = {"frame": numbers, "bits_per_pixel": scores.tolist(), "protocol": protocol | {"context": context}}
     return [charts.save_chart(folder / f"{stem}.png", chart), write_json(folder / f"{stem}.json", result)]
+
+
+def _given(context: int) -> str:
+    return "frame 1 given" if context == 1 else f"frames 1 to {context} given"

@@ -28,7 +28,7 @@ _DPI = 120
 
 
 def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
-    """Draws each metric's mean over videos frame by frame, the standard error as a band. Frames are counted from 1.
+    """Draws each metric's mean over videos frame by frame, with its standard error. Frames are counted from 1.
 
     Args:
       metrics: as in metrics.json.
@@ -36,9 +36,7 @@ def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
     Returns:
       False if there is nothing to draw, as FVD has no value per frame.
     """
-    names = [
-        name for name in _LABELS if name in metrics and (_KINDS.keys() & metrics[name] or "per_frame" in metrics[name])
-    ]
+    names = [name for name in _LABELS if {"best", "per_frame"} & metrics.get(name, {}).keys()]
     if not names:
         return False
     figure, axes = _panels(len(names))
@@ -52,7 +50,7 @@ def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
             _line(axis, frames, curve["per_frame"], curve["per_frame_standard_error"], colour, kind)
         context = protocol["context"]
         axis.set_xlabel(f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)")
-        axis.set_title(_count(protocol), fontsize="medium")
+        _title(axis, protocol, "standard error" if protocol["videos"] > 1 else None)
         _finish(axis, name, result)
     _save(figure, path)
     return True
@@ -74,7 +72,9 @@ def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:
             means = [point["mean"] for point in points]
             _line(axis, temperatures, means, None if None in errors else errors, colour, kind)
         axis.set_xlabel("Temperature (factor of sigma)")
-        axis.set_title(_count(results[0][name]["protocol"]), fontsize="medium")
+        protocol = results[0][name]["protocol"]
+        spreads = "standard deviation over draws" if name == "fvd" else "standard error"
+        _title(axis, protocol, spreads if protocol["samples" if name == "fvd" else "videos"] > 1 else None)
         _finish(axis, name, results[0][name])
     _save(figure, path)
 
@@ -89,11 +89,12 @@ def _count(protocol: dict[str, Any]) -> str:
     return videos + (f", {protocol['samples']} samples each" if "samples" in protocol else "")
 
 
+def _title(axis: Axes, protocol: dict[str, Any], spread: str | None) -> None:
+    axis.set_title(_count(protocol) + (f"\nbars: {spread}" if spread else ""), fontsize="medium")
+
+
 def _line(axis: Axes, x, y, error, colour: str, label: str | None) -> None:
-    axis.plot(x, y, color=colour, marker="o", markersize=4, label=label)
-    if error is not None:
-        low, high = zip(*((a - b, a + b) for a, b in zip(y, error, strict=True)), strict=True)
-        axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    axis.errorbar(x, y, error, color=colour, label=label, marker="o", markersize=4, capsize=4, elinewidth=1, capthick=1)
 
 
 def _finish(axis: Axes, name: str, result: dict[str, Any]) -> None:
@@ -110,9 +111,10 @@ def _finish(axis: Axes, name: str, result: dict[str, Any]) -> None:
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
-    columns = min(count, _MOST_COLUMNS)
+    columns = 2 if count == 4 else min(count, _MOST_COLUMNS)
     rows = -(-count // columns)
     figure = Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # Inches.
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in grid[count:]:
         unused.remove()

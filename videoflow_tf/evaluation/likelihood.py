@@ -48,7 +48,7 @@ def evaluate_likelihood(
       `importance_weighted`: `mean`, `standard_error` and `per_video` of that bound. `protocol`: what was computed.
 
     Raises:
-      UserError: the dataset is missing, or has too few videos or frames.
+      UserError: the dataset is missing, or has too few videos or frames; or the likelihood of a video is not finite.
     """
     if dequantization_samples < 1:
         raise UserError(f"dequantization_samples={dequantization_samples} must be at least 1")
@@ -85,6 +85,12 @@ def evaluate_likelihood(
         bits.append(np.stack(known))
         bar.add(len(bits[-1]), [("bits_per_pixel", bits[-1].mean())])
     bits = np.concatenate(bits).astype(np.float64)  # [videos, draws, frames scored]
+    if not np.isfinite(bits).all():
+        index = int(np.argmin(np.isfinite(bits).all(axis=(1, 2))))
+        raise UserError(
+            f"the likelihood of video {index} of split {split} is not finite: the training has probably diverged; "
+            "evaluate another run"
+        )
     result = curve_statistics(bits.mean(axis=1))
     if dequantization_samples > 1:
         bound = importance_weighted_bits(bits, config.frame_size**2 * 3)

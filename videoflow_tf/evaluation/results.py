@@ -41,7 +41,7 @@ def write_sweep(folder: Path, results: list[dict[str, Any]]) -> list[Path]:
 
 
 def summary(names: Sequence[str], temperatures: Sequence[float], measured: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Lines for the terminal: a table of every metric, by temperature if there are several."""
+    """Lines for the terminal: every metric, at each temperature of a sweep."""
     for name in names:
         for i, result in enumerate(measured):
             label = f"{name} at temperature {temperatures[i]:g}" if temperatures else name

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from videoflow_tf import data
 from videoflow_tf.callbacks import progress_bar
@@ -111,7 +112,11 @@ def evaluate_samples(
         missing = [metric for metric in metrics if not paths[metric.name].is_file()]
         if missing:
             count = max(metric.num_samples for metric in missing)
-            samples = sampler(context, sampling.num_frames, sampling.temperature, sampling.seed, index, count)
+            try:
+                samples = sampler(context, sampling.num_frames, sampling.temperature, sampling.seed, index, count)
+            except UserError:
+                print()  # The message stands on a line of its own, not behind the progress bar.
+                raise
             for metric in missing:
                 save(paths[metric.name], metric.measure(context, real, samples[: metric.num_samples]))
         for metric in metrics:
@@ -139,6 +144,6 @@ def _protocol(model: VideoFlow, metric: Metric, sampling: Sampling) -> dict[str,
     }
 
 
-def _videos(model: VideoFlow, data_dir: str | None, sampling: Sampling):
+def _videos(model: VideoFlow, data_dir: str | None, sampling: Sampling) -> tf.data.Dataset:
     length = model.hparams.num_context + sampling.num_frames
     return data.eval_videos(model.hparams, data_dir, sampling.split, num_videos=sampling.num_videos, num_frames=length)

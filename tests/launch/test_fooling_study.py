@@ -1,0 +1,52 @@
+import json
+import re
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def workdir(micro_run, tmp_path):
+    return shutil.copytree(micro_run, tmp_path / "run")
+
+
+def test_build_then_score(command, workdir, tmp_path):
+    done = command(
+        "fooling_study", "build", f"--workdir={workdir}", "--num_videos=2", "--num_frames=3", "--seconds=1.5"
+    )
+    assert done.returncode == 0, done.stderr
+    page = (workdir / "eval" / "fooling_study.html").read_text(encoding="utf-8")
+    study = json.loads(re.search(r'id="study">(.*?)</script>', page)[1])
+    assert [(clip["generated"], clip["video"]) for clip in study["clips"]] == [
+        (False, 0), (False, 1), (True, 0), (True, 1),
+    ]  # fmt: skip
+    assert (study["num_frames"], study["frame_size"], study["seconds"]) == (4, 16, 1.5)
+    assert study["protocol"]["temperature"] == 0.5 and study["protocol"]["videos"] == 4
+
+    files = []
+    for visitor, answer in (("a", "real"), ("b", "generated")):
+        answers = [{"generated": clip["generated"], "answer": answer} for clip in study["clips"]]
+        files.append(tmp_path / f"{visitor}.json")
+        files[-1].write_text(json.dumps({"study": study["id"], "visitor": visitor, "answers": answers}))
+    done = command("fooling_study", "score", *map(str, files), f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitor(s) took 2 of 4" in done.stdout
+    assert json.loads((workdir / "eval" / "fooling_rate.json").read_text())["fooling_rate"]["rate"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say what to do: fooling_study.py build or score; got neither"),
+        (["make"], "got make"),
+        (["build"], "--workdir is required"),
+        (["build", "extra", "--workdir=w"], "unexpected argument 'extra'"),
+        (["score"], "give the result files"),
+        (["score", "none.json"], "there is no file none.json"),
+        (["score", "x.json", "--workdir=none"], "there is no workdir none"),
+    ],
+)
+def test_mistakes_are_one_line(command, arguments, message):
+    done = command("fooling_study", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,109 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.chromium import Chromium, find_chromium
+from videoflow_tf import pictures
+from videoflow_tf.checkpoints import read_config
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.report import report_page
+from videoflow_tf.report.commands import evaluation_command, train_command
+from videoflow_tf.report.curves import read_scalars
+
+
+@pytest.fixture(scope="module")
+def run(micro_run, tmp_path_factory):
+    """A run with a result and its picture."""
+    workdir = shutil.copytree(micro_run, tmp_path_factory.mktemp("runs") / "a <run>")
+    (workdir / "eval").mkdir(exist_ok=True)
+    result = {"bits_per_pixel": {"mean": 1.23456789, "per_video": [0.5] * 40}, "protocol": {"split": "test", "seed": 7}}
+    (workdir / "eval" / "metrics.json").write_text(json.dumps(result))
+    with tf.summary.create_file_writer(str(workdir / "tensorboard" / "train")).as_default(10):
+        tf.summary.scalar("gradient_norm", 2.0)
+    pictures.save_png(workdir / "eval" / "metrics.png", np.zeros([4, 4, 3], np.uint8))
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return report_page(run)
+
+
+def test_page_holds_everything_and_needs_no_network(run, page):
+    for text in ("1.2346", "40 values", "Bits per pixel", "Norm of the gradient", "VideoFlow: a &lt;run&gt;"):
+        assert text in page
+    assert "a <run>" not in page
+    drawn = [*(run / "samples").glob("*.png"), *(run / "samples").glob("*.gif"), run / "eval" / "metrics.png"]
+    last = [path for path in drawn if "step-0000006" in path.name]
+    assert last and all(f'alt="{path.name}"' in page for path in [*last, run / "eval" / "metrics.png"])
+    assert page.count("<svg") == 2
+    for attribute in ('src="http', 'href="http', "url(http", 'src="/'):
+        assert attribute not in page
+
+
+def test_commands_repeat_the_run(run, page):
+    config = read_config(run)
+    command = train_command(config, "runs/x").split()
+    assert command[:4] == ["python", "launch/train.py", "--workdir=runs/x", "--preset=demo"]
+    changes = VideoFlowConfig.preset("demo").differences(config)
+    assert sorted(command[4:]) == sorted(f"--{name}={value}" for name, (_, value) in changes.items())
+    assert "launch/train.py" in page
+
+
+def test_command_of_a_bair_run_has_its_data():
+    config = VideoFlowConfig.preset("bair").replace(latent_dilations=(1, 2), conditional=False, num_context=0)
+    command = train_command(config, "w")
+    assert "--latent_dilations=1,2" in command and "--conditional=false" in command and "--data_dir=data" in command
+
+
+def test_evaluation_commands(micro_config):
+    protocol = {"split": "test", "videos": 2, "samples": 3, "frames": 4, "temperature": 0.5, "seed": 1, "context": 1}
+    command = evaluation_command("step-1_x.json", {"protocol": protocol}, micro_config, "w")
+    expected = "--split=test --num_videos=2 --num_samples=3 --num_frames=4 --temperature=0.5 --seed=1"
+    assert command == f"python launch/sample.py --workdir=w {expected}"
+    assert evaluation_command("other.json", {"protocol": {}}, micro_config, "w") is None
+    assert evaluation_command("step-1.json", {}, micro_config, "w") is None
+
+
+def test_curves_are_what_was_written(tmp_path):
+    """Of a step written twice, as by a resumed run, the later value counts."""
+    for values in ({10: 3.0, 20: 2.0}, {20: 1.5, 30: 1.0}):
+        with tf.summary.create_file_writer(str(tmp_path)).as_default():
+            for step, value in values.items():
+                tf.summary.scalar("bits_per_pixel", value, step=step)
+            tf.summary.image("picture", np.zeros([1, 4, 4, 3], np.uint8), step=30)
+    curves = read_scalars(tmp_path)
+    assert curves["bits_per_pixel"][:2] == ([10, 20, 30], [3.0, 1.5, 1.0])
+    assert set(curves) == {"bits_per_pixel"}
+
+
+def test_a_run_just_begun_has_a_page(run, tmp_path):
+    shutil.copy(run / "config.json", tmp_path / "config.json")
+    page = report_page(tmp_path)
+    assert "<h2>Results" not in page and "<h2>Training" not in page and "<h2>Configuration" in page
+
+
+def test_mistakes(run, tmp_path):
+    with pytest.raises(UserError, match="is not a workdir"):
+        report_page(tmp_path / "none")
+    broken = shutil.copytree(run, tmp_path / "broken")
+    (broken / "eval" / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match=r"metrics.json is not JSON"):
+        report_page(broken)
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_fits_the_screen_and_every_picture_loads(page, tmp_path, width):
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    with Chromium(tmp_path, width=width) as browser:
+        browser.open(path)
+        browser.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+        browser.wait_for("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")

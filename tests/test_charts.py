@@ -1,0 +1,35 @@
+import re
+
+import numpy as np
+from PIL import Image
+
+from videoflow_tf.charts import Curve, film_chart, line_chart, save_chart, svg
+
+
+def test_line_chart_holds_points_band_and_labels():
+    figure = line_chart({"a": Curve([1, 2, 3], [5, 6, 7], [1, 1, 2]), "b": Curve([1, 2], [3, 3])}, "t", "bits", "Title")
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("t", "bits", "Title")
+    assert [line.get_label() for line in axes.lines] == ["a", "b"]
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [(1, 5), (2, 6), (3, 7)])
+    (band,) = axes.collections
+    np.testing.assert_allclose([band.get_datalim(axes.transData).y0, band.get_datalim(axes.transData).y1], [4, 9])
+    assert axes.get_legend() is not None
+    assert line_chart({"": Curve([1], [1])}, "", "").axes[0].get_legend() is None
+
+
+def test_frames_stand_above_their_points():
+    frames = np.zeros([30, 8, 8, 3], np.uint8)
+    film, axes = film_chart(frames, Curve(range(2, 31), range(29)), "bits").axes
+    centres = [(left + right) / 2 for left, right, *_ in (image.get_extent() for image in film.images)]
+    np.testing.assert_allclose(centres, range(1, 31, 3))
+    assert film.get_xlim() == axes.get_xlim()
+
+
+def test_saved_whole_and_as_svg(tmp_path):
+    figure = line_chart({"": Curve([1, 2], [1, 2])}, "x", "y")
+    save_chart(tmp_path / "a.png", figure)
+    assert Image.open(tmp_path / "a.png").size == (840, 480)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    text = svg(figure)
+    assert text.startswith("<svg") and re.search(r"</svg>\s*$", text)
