@@ -22,7 +22,7 @@ from videoflow_tf.seeds import as_seed
 from videoflow_tf.time_chunks import in_time_chunks
 
 # What to choose the best and the worst sample by, and how to write it.
-METRICS: dict[str, tuple[type[Similarity], str]] = {"psnr": (PSNR, "{:.1f} dB"), "ssim": (SSIM, "{:.3f}")}
+METRICS: dict[str, tuple[type[Similarity], str]] = {"psnr": (PSNR, "{:.1f} dB"), "ssim": (SSIM, "SSIM {:.3f}")}
 PICTURES = ("gif", "mp4", "png")
 
 _SAMPLES_AT_ONCE = 16

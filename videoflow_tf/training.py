@@ -160,7 +160,8 @@ def _train_and_validate(
                 strips = _draw(model, data_dir, workdir / "samples" / f"step-{step:07d}")
                 with writer.as_default(step):
                     tf.summary.scalar("bits_per_pixel", bits)
-                    tf.summary.image("samples", np.stack(strips), max_outputs=len(strips))
+                    if strips:
+                        tf.summary.image("samples", np.stack(strips), max_outputs=len(strips))
                 writer.flush()
 
 
@@ -180,13 +181,24 @@ def averaged_weights(model: VideoFlow, optimizer: Adam) -> Iterator[None]:
 
 
 def _draw(model: VideoFlow, data_dir: str | None, stem: Path) -> list[np.ndarray]:
-    """Draws samples for the first validation videos at a few temperatures; returns the strips."""
+    """Draws samples for the first validation videos at a few temperatures; returns the strips.
+
+    Samples that are not finite are left out; without any, nothing is drawn.
+    """
     config = model.hparams
     count, seed = config.num_eval_frames - config.num_context, tf.constant([config.seed, 0])
     videos = data.eval_videos(config, data_dir, "validation", num_videos=min(_PICTURED_VIDEOS, config.eval_videos))
     videos = np.stack([element["video"] for element in videos.as_numpy_iterator()])
     context, future = videos[:, : config.num_context], videos[:, config.num_context :]
-    samples = {f"T = {t:g}": model.predict_frames(context, count, t, seed).numpy() for t in _TEMPERATURES}
+    samples = {}
+    for t in _TEMPERATURES:
+        try:
+            samples[f"T = {t:g}"] = model.predict_frames(context, count, t, seed).numpy()
+        except tf.errors.InvalidArgumentError:
+            # Early in training, the inverse of an affine coupling can run away from frame to frame.
+            print(f"No samples at temperature {t:g} yet: they are not finite")
+    if not samples:
+        return []
     return [
         pictures.save_prediction(
             f"{stem}_video-{i}", context[i], {label: frames[i] for label, frames in samples.items()}, future[i]

@@ -34,7 +34,8 @@ def save_out_of_sequence(result: dict[str, Any], folder: Path) -> list[Path]:
     """Writes the result of `out_of_sequence` and its figure."""
     bits, protocol = result["bits_per_pixel"], result["protocol"]
     curve = charts.Curve(bits["frame"], bits["mean"], bits["standard_error"])
-    title = f"Out of sequence: {_given(protocol['context'])}, {protocol['videos']} {protocol['split']} videos"
+    videos = f"{protocol['videos']} {protocol['split']} video{'s' * (protocol['videos'] > 1)}"
+    title = f"Out of sequence: {_given(protocol['context'])}, {videos}"
     chart = charts.line_chart({"": curve}, "frame put in the next place", "bits per pixel", title)
     return [
         charts.save_chart(folder / "out_of_sequence.png", chart),
