@@ -278,3 +278,11 @@ def test_run_killed_at_many_moments_gives_the_same_bits(micro_flags, tmp_path):
     kill_when(lambda: (workdir / ".tmp-export").exists(), start(workdir, micro_flags, longer))
     finish(workdir, micro_flags, longer)
     assert_same_bits(tmp_path / "whole", workdir)
+
+
+def test_samples_that_are_not_finite_do_not_end_the_training(micro_run, tmp_path, capsys):
+    _, model = checkpoints.load_workdir(micro_run)
+    model.flow[0].trainable_variables[0].assign(np.full(model.flow[0].trainable_variables[0].shape, np.nan))
+    assert training._draw(model, None, tmp_path / "strip") == []
+    assert "No samples at temperature 0.5 yet: they are not finite" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
