@@ -86,8 +86,8 @@ def test_flagfiles_say_what_they_reproduce_and_give_the_preset(name):
 import sys
 sys.path.insert(0, "launch")
 import cli
-cli.define_config_flags()
-cli.FLAGS(["x", "--flagfile=launch/{name}.flags"])
+import train
+cli.FLAGS(["x", "--flagfile=launch/{name}.flags", "--workdir=w"])
 print(cli.config_from_flags().to_json())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
