@@ -5,6 +5,9 @@ SOURCES := bijectors launch tests videoflow_tf
 DEMO := runs/demo
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 
+# Whole files go to a process, so that what a file sets up is set up once.
+PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
+
 .PHONY: setup demo test test-all lint
 
 setup: $(VENV)/ready
@@ -26,10 +29,10 @@ demo: setup
 	$(BIN)/python launch/sample.py --workdir=$(DEMO) --num_frames=20 --temperature=0.5 --num_samples=3 --num_videos=4
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
 
 test-all: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -32,6 +32,11 @@ def micro_config() -> VideoFlowConfig:
         eval_every=4,
         eval_videos=3,
         ema_decay=0.5,
+        learning_rate=1e-3,
+        warmup_steps=50,
+        decay_from=0,
+        decay_until=0,
+        clip_norm=0.0,
     )
 
 

@@ -45,6 +45,8 @@ def test_ctrl_c_is_one_line(micro_run, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run as a background job, Ctrl-C is ignored from the start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 200
     while not (workdir / "checkpoints" / "ckpt-20.index").exists() and time.monotonic() < deadline:
