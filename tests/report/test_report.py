@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tests.chromium import Chromium, find_chromium
 from videoflow_tf import pictures
-from videoflow_tf.checkpoints import read_config
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.report import report_page
