@@ -1,7 +1,7 @@
 # make setup | demo | test | test-all | lint
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := bijectors launch tests videoflow_tf
+
 DEMO := runs/demo
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 
