@@ -89,16 +89,17 @@ class AffineCoupling(_Coupling):
         super().__init__(num_channels, network, dtype, name, recompute)
 
     def _transform(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, raw = tf.split(parameters, 2, axis=-1)
-        return (second + shift) * tf.sigmoid(raw + 2.0), self._log_det(raw)
+        shift, log_scale = self._shift_and_log_scale(parameters)
+        return (second + shift) * tf.exp(log_scale), tf.reduce_sum(log_scale, axis=[1, 2, 3])
 
     def _transform_back(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, raw = tf.split(parameters, 2, axis=-1)
-        return second / tf.sigmoid(raw + 2.0) - shift, -self._log_det(raw)
+        shift, log_scale = self._shift_and_log_scale(parameters)
+        return second * tf.exp(-log_scale) - shift, -tf.reduce_sum(log_scale, axis=[1, 2, 3])
 
-    def _log_det(self, raw: tf.Tensor) -> tf.Tensor:
-        # log sigmoid, not log of a sigmoid that may have rounded to 0.
-        return tf.reduce_sum(tf.math.log_sigmoid(raw + 2.0), axis=[1, 2, 3])
+    def _shift_and_log_scale(self, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shift, raw = tf.split(parameters, 2, axis=-1)
+        # log sigmoid, not log of a sigmoid that may have rounded to 0; and one transcendental less than with both.
+        return shift, tf.math.log_sigmoid(raw + 2.0)
 
 
 class AdditiveCoupling(_Coupling):

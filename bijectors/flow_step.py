@@ -11,7 +11,7 @@ from tensorflow_probability import bijectors as tfb
 from bijectors.actnorm import ActNorm
 from bijectors.coupling import AdditiveCoupling, AffineCoupling
 from bijectors.invertible_conv import InvertibleConv1x1, mix_channels
-from bijectors.one_pass import OnePassBijector, per_image
+from bijectors.one_pass import OnePassBijector, num_pixels
 from bijectors.squeeze import Squeeze
 
 
@@ -49,36 +49,35 @@ class FlowStep(OnePassBijector):
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         """Data-dependent initialisation of the parts in order; x [N, H, W, C] -> forward(x)."""
         self.actnorm.initialize(x)
-        mixed, _ = self._mix(x)
+        mixed = self._mix(x)
         self.coupling.initialize(mixed)
         # Not `self.coupling.forward`: TFP's cache must not outlive the change of weights.
         return self.coupling._forward_and_log_det(mixed)[0]
 
-    def _mix(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """conv(actnorm(x)) = ((x + bias) * scale) W = x (scale W) + (bias scale) W, and its log-det [N]."""
-        matrix = self.actnorm.scale()[:, tf.newaxis] * self.conv.matrix()
-        mixed = mix_channels(x, matrix) + tf.linalg.matvec(matrix, self.actnorm.bias, transpose_a=True)
-        return mixed, per_image(self.actnorm.log_det_per_pixel() + self.conv.log_det_per_pixel(), x)
+    def _mix(self, x: tf.Tensor) -> tf.Tensor:
+        """conv(actnorm(x)) = ((x + bias) * scale) W = x (scale W) + bias (scale W)."""
+        matrix = tf.expand_dims(self.actnorm.scale(), axis=1) * self.conv.matrix()
+        return mix_channels(x, matrix, tf.linalg.matvec(matrix, self.actnorm.bias, transpose_a=True))
 
-    def _unmix(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """actnorm^-1(conv^-1(y)) = y (W^-1 / scale) - bias, and its log-det [N]."""
-        matrix = self.conv.inverse_matrix() / self.actnorm.scale()
-        log_det = per_image(self.actnorm.log_det_per_pixel() + self.conv.log_det_per_pixel(), y)
-        return mix_channels(y, matrix) - self.actnorm.bias, -log_det
+    def _unmix(self, y: tf.Tensor) -> tf.Tensor:
+        """actnorm^-1(conv^-1(y)) = y (W^-1 / scale) - bias."""
+        return mix_channels(y, self.conv.inverse_matrix() / self.actnorm.scale(), -self.actnorm.bias)
+
+    def _mix_log_det(self, x: tf.Tensor) -> tf.Tensor:
+        """Log-det of `_mix`, [], the same for every image."""
+        return (self.actnorm.log_det_per_pixel() + self.conv.log_det_per_pixel()) * num_pixels(x)
 
     def _forward_and_log_det(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         evaluate = tf.recompute_grad(self._evaluate) if self.recompute else self._evaluate
         return evaluate(x, **kwargs)
 
     def _evaluate(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        mixed, mix_log_det = self._mix(x)
-        y, coupling_log_det = self.coupling._forward_and_log_det(mixed, **kwargs)
-        return y, mix_log_det + coupling_log_det
+        y, coupling_log_det = self.coupling._forward_and_log_det(self._mix(x), **kwargs)
+        return y, coupling_log_det + self._mix_log_det(x)
 
     def _inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         mixed, coupling_log_det = self.coupling._inverse_and_log_det(y, **kwargs)
-        x, mix_log_det = self._unmix(mixed)
-        return x, mix_log_det + coupling_log_det
+        return self._unmix(mixed), coupling_log_det - self._mix_log_det(y)
 
 
 def flow_level(squeeze: Squeeze, steps: Sequence[FlowStep], name: str = "level") -> tfb.Chain:

@@ -66,6 +66,10 @@ class InvertibleConv1x1(OnePassBijector):
         return mix_channels(y, self.inverse_matrix()), -per_image(self.log_det_per_pixel(), y)
 
 
-def mix_channels(x: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """x [N, H, W, C] times matrix [C, D] at every pixel -> [N, H, W, D]."""
-    return tf.nn.conv2d(x, matrix[tf.newaxis, tf.newaxis], strides=1, padding="VALID")
+def mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = None) -> tf.Tensor:
+    """x [N, H, W, C] times matrix [C, D], plus offset [D], at every pixel -> [N, H, W, D]."""
+    y = tf.matmul(tf.reshape(x, [-1, matrix.shape[0]]), matrix)
+    if offset is not None:
+        y = tf.nn.bias_add(y, offset)
+    sizes = x.shape[1:3] if x.shape[1:3].is_fully_defined() else tf.unstack(tf.shape(x)[1:3])
+    return tf.reshape(y, [-1, *sizes, matrix.shape[-1]])

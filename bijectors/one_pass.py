@@ -76,11 +76,16 @@ class OnePassBijector(tfb.Bijector, abc.ABC):
         return self._cache.inverse_attributes(y, **kwargs)["ildj"]
 
 
+def num_pixels(x: tf.Tensor) -> tf.Tensor | int:
+    """H * W of images [N, H, W, C], in x's dtype where it is not known before."""
+    if x.shape[1:3].is_fully_defined():
+        return x.shape[1] * x.shape[2]
+    return tf.cast(tf.reduce_prod(tf.shape(x)[1:3]), x.dtype)
+
+
 def per_image(log_det_per_pixel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """Log-det [N] of applying one per-pixel map to every pixel of x [N, H, W, C]."""
-    shape = tf.shape(x)
-    num_pixels = tf.cast(shape[1] * shape[2], log_det_per_pixel.dtype)
-    return tf.fill(shape[:1], log_det_per_pixel * num_pixels)
+    return tf.fill(tf.shape(x)[:1], log_det_per_pixel * num_pixels(x))
 
 
 def fold_leading(x: tf.Tensor, num_channels: int, name: str) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:

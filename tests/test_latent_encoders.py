@@ -123,7 +123,7 @@ def test_one_frame_at_a_time_is_all_at_once(build, encoder_changes, level):
     for given in range(1, FRAMES):  # Also fewer frames than the window: the state still fills up rightly.
         state = encoder.initial_state(latents[:, :given], None if own is None else own.at(np.s_[:, :given]))
         for t in range(given, FRAMES):
-            gaussian, state = encoder.step(state, None if own is None else own.at(np.s_[:, t]))
+            gaussian, state = encoder.make_step()(state, None if own is None else own.at(np.s_[:, t]))
             if t >= window:
                 np.testing.assert_allclose(gaussian.mean, expected.mean[:, t - window], atol=1e-12)
                 np.testing.assert_allclose(gaussian.log_scale, expected.log_scale[:, t - window], atol=1e-12)

@@ -30,7 +30,9 @@ def test_edge_conv2d_is_the_literal_one(rng, move_variables, kernel_size, starts
     expected = reference.edge_conv2d(x, layer)
     np.testing.assert_allclose(layer(tf.constant(x)), expected, atol=1e-12)
     np.testing.assert_allclose(
-        layer.halves(tf.constant(x)), np.concatenate([expected[..., 0::2], expected[..., 1::2]], axis=-1), atol=1e-12
+        layer(tf.constant(x), paired=True),
+        np.concatenate([expected[..., 0::2], expected[..., 1::2]], axis=-1),
+        atol=1e-12,
     )
 
 
@@ -70,57 +72,19 @@ def test_dilated_conv2d_has_the_right_gradient_on_the_cpu():
     np.testing.assert_allclose(analytic, numeric, rtol=1e-7)
 
 
-@pytest.mark.parametrize("window", [1, 2, 3])
-@pytest.mark.parametrize("dilation", [1, 2, 4])
-@pytest.mark.parametrize("starts_at_zero", [False, True])
-def test_causal_edge_conv3d_is_the_literal_one(rng, move_variables, window, dilation, starts_at_zero):
-    layer = networks.CausalEdgeConv3D(window, 3, 2, None if starts_at_zero else rng, dilation, dtype=F64)
-    move_variables(layer, 0.3)
-    x = random(2, window, 9, 10, 3)
-    expected = reference.edge_conv3d(x, layer)
-    for steps in range(1, window + 1):
-        np.testing.assert_allclose(layer(tf.constant(x), steps), expected[:, -steps:], atol=1e-12)
-        if steps < window:  # One step more than is asked for is all that the layer needs to be given.
-            np.testing.assert_allclose(layer(tf.constant(x[:, -steps - 1 :]), steps), expected[:, -steps:], atol=1e-12)
-
-
-@pytest.mark.parametrize("dilation", [1, 4])
-def test_causal_edge_conv3d_agrees_with_tensorflows_conv3d(rng, move_variables, dilation):
-    layer = networks.CausalEdgeConv3D(3, 2, 4, rng, dilation, dtype=tf.float32)
-    move_variables(layer, 0.3)
-    x = random(2, 3, 9, 9, 2).astype(np.float32)
-    inside, edge = reference.padded(x, [(1, 0), (dilation, dilation), (dilation, dilation)])
-
-    @tf.function(jit_compile=True)  # Without XLA there is no dilated conv3d on the CPU.
-    def literal(stacked):
-        y = tf.nn.conv3d(stacked, layer.kernel, [1] * 5, "VALID", dilations=[1, 1, dilation, dilation, 1])
-        bias, log_scale = (v[:, tf.newaxis, tf.newaxis] for v in (layer.bias, layer.log_scale))
-        return (y + bias) * tf.exp(3.0 * log_scale)
-
-    expected = literal(tf.constant(np.concatenate([edge, inside], axis=-1), tf.float32))
-    np.testing.assert_allclose(layer(tf.constant(x), 3), expected, atol=1e-4)
-
-
 # --- Activations and stacks ---
 
 
 @pytest.mark.parametrize("kind", ["gated", "relu"])
-def test_activations_are_the_literal_ones(rng, move_variables, kind):
+def test_activation_is_the_literal_one(rng, move_variables, kind):
     flat = networks.Activation2D(4, kind, rng, F64)
     move_variables(flat, 0.3)
     x = random(2, 5, 4, 4)
     np.testing.assert_allclose(flat(tf.constant(x)), reference.activation2d(x, flat), atol=1e-12)
 
-    deep = networks.Activation3D(3, 4, kind, rng, F64)
-    move_variables(deep, 0.3)
-    x = random(2, 3, 5, 4, 4)
-    expected = reference.activation3d(x, deep)
-    np.testing.assert_allclose(deep(tf.constant(x)), expected, atol=1e-12)
-    np.testing.assert_allclose(deep(tf.constant(x[:, -2:])), expected[:, -2:], atol=1e-12)
-
 
 @pytest.mark.parametrize("kind", ["gated", "relu"])
-def test_stacks_are_the_literal_ones(rng, move_variables, kind):
+def test_a_stack_is_the_literal_one(rng, move_variables, kind):
     x = random(2, 5, 4, 3)
     stack = networks.ConvStack(3, 4, 6, kind, rng, dtype=F64)
     move_variables(stack, 0.2)
@@ -131,19 +95,10 @@ def test_stacks_are_the_literal_ones(rng, move_variables, kind):
         stack(tf.constant(x)), np.concatenate([expected[..., 0::2], expected[..., 1::2]], axis=-1), atol=1e-12
     )
 
-    x = random(2, 3, 6, 5, 3)
-    causal = networks.CausalConvStack(3, 3, 4, kind, rng, dilation=2, dtype=F64)
-    move_variables(causal, 0.2)
-    expected = reference.causal_conv_stack(x, causal)
-    for steps in (1, 2, 3):
-        np.testing.assert_allclose(causal(tf.constant(x), steps), expected[:, -steps:], atol=1e-12)
 
-
-def test_new_stacks_give_zero(rng):
+def test_a_new_stack_gives_zero(rng):
     stack = networks.ConvStack(3, 4, 6, "gated", rng)
-    causal = networks.CausalConvStack(3, 3, 4, "gated", rng)
     assert not stack(tf.constant(random(2, 5, 4, 3), tf.float32)).numpy().any()
-    assert not causal(tf.constant(random(2, 3, 5, 4, 3), tf.float32), 3).numpy().any()
 
 
 # --- Initialisation ---
@@ -164,18 +119,6 @@ def test_initialize_normalizes_every_layer_of_a_stack(rng, kind):
     for conv in stack.block.activation.convs:
         assert_normalized(reference.edge_conv2d(reference.relu(hidden), conv), (0, 1, 2))
     np.testing.assert_allclose(out, reference.conv_stack(x, stack), atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["gated", "relu"])
-def test_initialize_normalizes_every_time_step_of_a_causal_stack(rng, kind):
-    x = 3.0 + 2.0 * random(8, 3, 6, 6, 3)
-    stack = networks.CausalConvStack(3, 3, 4, kind, rng, dilation=2, dtype=F64)
-    out = stack.initialize(tf.constant(x))
-    hidden = reference.edge_conv3d(x, stack.conv)
-    assert_normalized(hidden, (0, 2, 3))
-    for part in reference.activation3d_parts(reference.relu(hidden), stack.activation):
-        assert_normalized(part, (0, 2, 3))
-    np.testing.assert_allclose(out, reference.causal_conv_stack(x, stack), atol=1e-12)
 
 
 def test_initialize_twice_on_one_batch_is_initialize_once(rng):
@@ -207,20 +150,14 @@ def test_dropout_needs_a_seed_and_follows_it(rng):
     assert not np.array_equal(dropped, networks.dropout(x, 0.25, tf.constant([1, 3])))
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_stacks_drop_only_when_given_a_seed(rng, move_variables, causal):
-    if causal:
-        stack = networks.CausalConvStack(2, 3, 8, "gated", rng, dropout_rate=0.5, dtype=F64)
-        x, arguments = tf.constant(random(2, 2, 4, 4, 3)), (2,)
-    else:
-        stack = networks.ConvStack(3, 8, 4, "gated", rng, dropout_rate=0.5, dtype=F64)
-        x, arguments = tf.constant(random(2, 4, 4, 3)), ()
+def test_a_stack_drops_only_when_given_a_seed(rng, move_variables):
+    stack = networks.ConvStack(3, 8, 4, "gated", rng, dropout_rate=0.5, dtype=F64)
+    x = tf.constant(random(2, 4, 4, 3))
     move_variables(stack)
     plain, seeded, again, other = (
-        stack(x, *arguments, seed=seed).numpy()
-        for seed in (None, tf.constant([1, 2]), tf.constant([1, 2]), tf.constant([3, 4]))
+        stack(x, seed=seed).numpy() for seed in (None, tf.constant([1, 2]), tf.constant([1, 2]), tf.constant([3, 4]))
     )
-    np.testing.assert_allclose(plain, (reference.causal_conv_stack if causal else reference.conv_stack)(x, stack))
+    np.testing.assert_allclose(plain, reference.conv_stack(x, stack))
     np.testing.assert_array_equal(seeded, again)
     assert not np.allclose(seeded, plain) and not np.allclose(seeded, other)
 

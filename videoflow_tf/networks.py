@@ -5,19 +5,28 @@ frame ends ("edge bias"), and each is followed by a learned per-channel shift an
 than the literal ones and give the same numbers: the edge channel does not depend on the data, so its response is
 computed once at batch 1; the scale is folded into the kernel.
 
-Layers are called on [N, H, W, C] (2-D) or [N, K, H, W, C] (K time steps). `initialize` is the data-dependent
-initialisation: it sets the layer's actnorm from its input and returns its output.
+Layers are called on [N, H, W, C]; `causal_networks.py` has those over windows in time. Every layer has
+- `fold(size, ...)`, which computes all that depends on the weights alone and returns the layer as a function of its
+  input. Calling the layer does both; in a loop, fold before it.
+- `initialize(x)`, the data-dependent initialisation: sets the layer's actnorm from its input and returns its output.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR, normalizing_statistics
+from bijectors.invertible_conv import mix_channels
 from videoflow_tf.seeds import ALGORITHM, split_seed
 
 KERNEL_STDDEV = 0.05
+
+# A layer as a function of its input alone, or of its input and a seed for dropout.
+Folded = Callable[..., tf.Tensor]
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
@@ -33,7 +42,7 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
     A dilated one is an ordinary one on interleaved sub-images: TensorFlow has no gradient of dilated convolutions on
     the CPU.
     """
-    if dilation == 1 or kernel.shape[0] == 1:
+    if dilation == 1:
         return tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
     height, width = x.shape[1:3]
     pad = dilation * (kernel.shape[0] // 2)
@@ -45,18 +54,19 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
     return tf.batch_to_space(images, block, [[0, extra_h], [0, extra_w]])
 
 
-def shifted_conv2d(x: tf.Tensor, kernel: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """conv2d(x, kernel) + offset in x's dtype."""
-    return conv2d(x, tf.cast(kernel, x.dtype)) + tf.cast(offset, x.dtype)
-
-
 def edge_response(kernel: tf.Tensor, size: tuple[int, int], dilation: int = 1) -> tf.Tensor:
-    """Response to the edge channel, which is 1 in the zero padding and 0 inside: [k, k, E, D] -> [1, H, W, D].
+    """Response to the edge channel, which is 1 in the zero padding and 0 inside: [k, k, 1, D] -> [1, H, W, D]."""
+    taps = kernel.shape[0]
+    outside = tf.constant(taps_outside(taps, size, dilation), kernel.dtype)
+    return tf.reshape(tf.matmul(outside, tf.reshape(kernel, [taps**2, -1])), [1, *size, kernel.shape[-1]])
 
-    All taps see a one, except those that fall inside the frame.
-    """
-    inside = tf.ones([1, *size, kernel.shape[2]], kernel.dtype)
-    return tf.reduce_sum(kernel, axis=[0, 1, 2]) - conv2d(inside, kernel, dilation)
+
+@functools.lru_cache(maxsize=64)
+def taps_outside(taps: int, size: tuple[int, int], dilation: int) -> np.ndarray:
+    """Whether each of the k*k taps of a kernel falls into the padding, for every pixel: bool [H*W, k*k]."""
+    offsets = dilation * (np.arange(taps) - taps // 2)
+    inside = [(0 <= (at := np.arange(n)[:, np.newaxis] + offsets)) & (at < n) for n in size]  # [H, k], [W, k]
+    return ~(inside[0][:, None, :, None] & inside[1][None, :, None, :]).reshape(size[0] * size[1], taps**2)
 
 
 class EdgeConv2D(tf.Module):
@@ -79,31 +89,33 @@ class EdgeConv2D(tf.Module):
         """`rng`: source of the N(0, 0.05) weights, to be followed by `initialize`. None: all zeros, as the last layer
         of a network that must start as nothing; such a layer has no data-dependent initialisation."""
         super().__init__(name=name)
-        self.in_channels = in_channels
+        self.in_channels, self.kernel_size = in_channels, kernel_size
         self.starts_at_zero = rng is None
-        has_edge = edge and kernel_size > 1
-        shape = (kernel_size, kernel_size, in_channels + has_edge, out_channels)
+        self.has_edge = edge and kernel_size > 1
+        shape = (kernel_size, kernel_size, in_channels + self.has_edge, out_channels)
         self.kernel = tf.Variable(initial_kernel(shape, rng), dtype=dtype, name="kernel")
         self.bias = tf.Variable(np.zeros(out_channels), dtype=dtype, name="bias")
         self.log_scale = tf.Variable(np.zeros(out_channels), dtype=dtype, name="log_scale")
 
-    def folded(self, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-        """The layer as kernel [k, k, C, D] and offset [1, H, W, D] or [D]: y = conv2d(x, kernel) + offset."""
+    def fold(self, size: tuple[int, int], paired: bool = False) -> Folded:
+        """The layer for images [N, *size, C]. `paired`: the output's channels sorted from interleaved pairs
+        (0, 1, 0, 1, ...) into two halves."""
         scale = tf.exp(LOG_SCALE_FACTOR * self.log_scale)
-        kernel = self.kernel * scale
-        offset = self.bias * scale
-        if kernel.shape[2] > self.in_channels:
-            offset += edge_response(kernel[:, :, self.in_channels :], size)
-            kernel = kernel[:, :, : self.in_channels]
-        return kernel, offset
+        kernel, offset = self.kernel * scale, self.bias * scale
+        if self.has_edge:
+            kernel, edge = tf.split(kernel, [self.in_channels, 1], axis=2)
+            offset += edge_response(edge, size)
+        if paired:
+            kernel, offset = deinterleave(kernel), deinterleave(offset)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return shifted_conv2d(x, *self.folded(tuple(x.shape[1:3])))
+        def convolve(x: tf.Tensor) -> tf.Tensor:
+            k, b = tf.cast(kernel, x.dtype), tf.cast(offset, x.dtype)
+            return mix_channels(x, k[0, 0], b) if self.kernel_size == 1 else conv2d(x, k) + b
 
-    def halves(self, x: tf.Tensor) -> tf.Tensor:
-        """The output with its channels sorted from interleaved pairs (0, 1, 0, 1, ...) into two halves."""
-        kernel, offset = self.folded(tuple(x.shape[1:3]))
-        return shifted_conv2d(x, deinterleave(kernel), deinterleave(offset))
+        return convolve
+
+    def __call__(self, x: tf.Tensor, paired: bool = False) -> tf.Tensor:
+        return self.fold(tuple(x.shape[1:3]), paired)(x)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         if not self.starts_at_zero:
@@ -124,7 +136,8 @@ def initial_kernel(shape: tuple[int, ...], rng: np.random.Generator | None) -> n
 
 def deinterleave(x: tf.Tensor) -> tf.Tensor:
     """Channels (a0, b0, a1, b1, ...) -> (a0, a1, ..., b0, b1, ...)."""
-    return tf.concat([x[..., 0::2], x[..., 1::2]], axis=-1)
+    *leading, channels = x.shape
+    return tf.reshape(tf.linalg.matrix_transpose(tf.reshape(x, [*leading, channels // 2, 2])), x.shape)
 
 
 class Activation2D(tf.Module):
@@ -139,19 +152,20 @@ class Activation2D(tf.Module):
         names = ("tanh", "sigmoid") if self.gated else ("relu",)
         self.convs = [EdgeConv2D(channels, channels, rng, kernel_size=1, dtype=dtype, name=n) for n in names]
 
+    def fold(self, size: tuple[int, int]) -> Folded:
+        convs = [conv.fold(size) for conv in self.convs]
+        return lambda x: activate(*(conv(x) for conv in convs))
+
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if not self.gated:
-            return tf.nn.relu(self.convs[0](x))
-        # Both convolutions as one of twice the width.
-        (kernel_a, offset_a), (kernel_b, offset_b) = (conv.folded(()) for conv in self.convs)
-        both = shifted_conv2d(x, tf.concat([kernel_a, kernel_b], axis=-1), tf.concat([offset_a, offset_b], axis=-1))
-        a, b = tf.split(both, 2, axis=-1)
-        return tf.tanh(a) * tf.sigmoid(b)
+        return self.fold(tuple(x.shape[1:3]))(x)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        for conv in self.convs:
-            conv.initialize(x)
-        return self(x)
+        return activate(*(conv.initialize(x) for conv in self.convs))
+
+
+def activate(x: tf.Tensor, gate: tf.Tensor | None = None) -> tf.Tensor:
+    """relu(x), or tanh(x) * sigmoid(gate)."""
+    return tf.nn.relu(x) if gate is None else tf.tanh(x) * tf.sigmoid(gate)
 
 
 class ConvBlock(tf.Module):
@@ -172,10 +186,18 @@ class ConvBlock(tf.Module):
         self.conv = EdgeConv2D(in_channels, width, rng, dtype=dtype)
         self.activation = Activation2D(width, activation, rng, dtype)
 
+    def fold(self, size: tuple[int, int]) -> Folded:
+        conv, activation = self.conv.fold(size), self.activation.fold(size)
+
+        def block(x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+            first, second = split_seed(seed, 2)
+            hidden = dropout(tf.nn.relu(conv(x)), self.dropout_rate, first)
+            return dropout(activation(hidden), self.dropout_rate, second)
+
+        return block
+
     def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        first, second = split_seed(seed, 2)
-        hidden = dropout(tf.nn.relu(self.conv(x)), self.dropout_rate, first)
-        return dropout(self.activation(hidden), self.dropout_rate, second)
+        return self.fold(tuple(x.shape[1:3]))(x, seed)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         return self.activation.initialize(tf.nn.relu(self.conv.initialize(x)))
@@ -207,170 +229,12 @@ class ConvStack(tf.Module):
         self.block = ConvBlock(in_channels, width, activation, rng, dropout_rate, dtype)
         self.last = EdgeConv2D(width, out_channels, None, dtype=dtype, name="last")
 
+    def fold(self, size: tuple[int, int]) -> Folded:
+        block, last = self.block.fold(size), self.last.fold(size, self.paired)
+        return lambda x, seed=None: tf.cast(last(block(tf.cast(x, self.compute_dtype), seed)), x.dtype)
+
     def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        hidden = self.block(tf.cast(x, self.compute_dtype), seed)
-        return tf.cast(self.last.halves(hidden) if self.paired else self.last(hidden), x.dtype)
+        return self.fold(tuple(x.shape[1:3]))(x, seed)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        hidden = self.block.initialize(x)
-        return self.last.halves(hidden) if self.paired else self.last(hidden)
-
-
-class CausalEdgeConv3D(tf.Module):
-    """Convolution over a window of K time steps that looks one step back, with edge bias, then shift and scale.
-
-    y_t = (conv(x_{t-1}, x_t) + bias_t) * exp(3 log_scale_t), x_0 without a past; a window of one step has no step
-    back. Computed as 2-D convolutions on [x_{t-1}, x_t]. After a layer that starts from N(0, 0.05), bias and scale are
-    per time step; after one that starts at zero they are shared. The kernel [1 or 2, 3, 3, 1 + C, D] has the edge
-    channel first. Only the last `steps` outputs are computed, and so many inputs must be there as they need:
-    x [N, m, H, W, C] are the last m of K steps, m = K or m > steps.
-    """
-
-    def __init__(
-        self,
-        window: int,
-        in_channels: int,
-        out_channels: int,
-        rng: np.random.Generator | None,
-        dilation: int = 1,
-        dtype: tf.DType = tf.float32,
-        name: str = "conv",
-    ) -> None:
-        super().__init__(name=name)
-        self.window, self.dilation = window, dilation
-        self.taps = min(window, 2)
-        self.starts_at_zero = rng is None
-        shape = (self.taps, 3, 3, 1 + in_channels, out_channels)
-        self.kernel = tf.Variable(initial_kernel(shape, rng), dtype=dtype, name="kernel")
-        norm_shape = (out_channels,) if self.starts_at_zero else (window, out_channels)
-        self.bias = tf.Variable(np.zeros(norm_shape), dtype=dtype, name="bias")
-        self.log_scale = tf.Variable(np.zeros(norm_shape), dtype=dtype, name="log_scale")
-
-    def __call__(self, x: tf.Tensor, steps: int) -> tf.Tensor:
-        return self._normalize(self._convolve(x, steps), steps)
-
-    def _convolve(self, x: tf.Tensor, steps: int) -> tf.Tensor:
-        """[N, m, H, W, C] -> [N, steps, H, W, D], before shift and scale."""
-        height, width, channels = x.shape[2:]
-        present = x[:, -steps:]
-        if self.taps == 1:
-            pairs, kernel = present, self.kernel[0, :, :, 1:]
-        else:
-            if x.shape[1] > steps:
-                before = x[:, -steps - 1 : -1]
-            else:
-                before = tf.concat([tf.zeros_like(x[:, :1]), x[:, :-1]], axis=1)
-            pairs = tf.concat([before, present], axis=-1)  # [N, steps, H, W, 2C]
-            kernel = tf.concat([self.kernel[0, :, :, 1:], self.kernel[1, :, :, 1:]], axis=2)
-        images = tf.reshape(pairs, [-1, height, width, self.taps * channels])
-        y = conv2d(images, tf.cast(kernel, x.dtype), self.dilation)
-        y = tf.reshape(y, [-1, steps, height, width, y.shape[-1]])
-        return y + tf.cast(self._edges((height, width), steps), x.dtype)
-
-    def _edges(self, size: tuple[int, int], steps: int) -> tf.Tensor:
-        """Response to the padding, [steps, H, W, D]: at the frame's border, and before the first step everywhere."""
-        edge = self.kernel[:, :, :, :1]
-        border = edge_response(tf.reduce_sum(edge, axis=0), size, self.dilation)  # [1, H, W, D]
-        if self.taps == 1 or steps < self.window:
-            return tf.tile(border, [steps, 1, 1, 1])
-        first = edge_response(edge[1], size, self.dilation) + tf.reduce_sum(edge[0], axis=[0, 1, 2])
-        return tf.concat([first, tf.tile(border, [steps - 1, 1, 1, 1])], axis=0)
-
-    def _normalize(self, y: tf.Tensor, steps: int) -> tf.Tensor:
-        bias, log_scale = self.bias, self.log_scale
-        if not self.starts_at_zero:
-            bias, log_scale = (v[-steps:, tf.newaxis, tf.newaxis] for v in (bias, log_scale))
-        return (y + tf.cast(bias, y.dtype)) * tf.cast(tf.exp(LOG_SCALE_FACTOR * log_scale), y.dtype)
-
-    def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        """x [N, K, H, W, C], all steps."""
-        y = self._convolve(x, self.window)
-        if not self.starts_at_zero:
-            bias, log_scale = normalizing_statistics(y, axes=[0, 2, 3])
-            self.bias.assign(bias)
-            self.log_scale.assign(log_scale)
-        return self._normalize(y, self.window)
-
-
-class Activation3D(tf.Module):
-    """`Activation2D` with shift and scale per time step; [N, m, H, W, C] -> the same, the last m of K steps."""
-
-    def __init__(
-        self, window: int, channels: int, kind: str, rng: np.random.Generator, dtype: tf.DType, name: str = "activation"
-    ) -> None:
-        super().__init__(name=name)
-        self.gated = kind == "gated"
-        count = 2 if self.gated else 1
-        self.kernels = [
-            tf.Variable(initial_kernel((channels, channels), rng), dtype=dtype, name=f"kernel_{i}")
-            for i in range(count)
-        ]
-        zeros = np.zeros((window, channels))
-        self.biases = [tf.Variable(zeros, dtype=dtype, name=f"bias_{i}") for i in range(count)]
-        self.log_scales = [tf.Variable(zeros, dtype=dtype, name=f"log_scale_{i}") for i in range(count)]
-
-    def _convolve(self, x: tf.Tensor) -> tf.Tensor:
-        kernel = tf.concat([tf.convert_to_tensor(k) for k in self.kernels], axis=-1)
-        folded = tf.reshape(x, [-1, *x.shape[2:]])
-        y = conv2d(folded, tf.cast(kernel[tf.newaxis, tf.newaxis], x.dtype))
-        return tf.reshape(y, [-1, *x.shape[1:4], y.shape[-1]])
-
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        steps = x.shape[1]
-        bias, log_scale = (
-            tf.concat([v[-steps:] for v in variables], axis=-1)[:, tf.newaxis, tf.newaxis]
-            for variables in (self.biases, self.log_scales)
-        )
-        scale = tf.exp(LOG_SCALE_FACTOR * log_scale)
-        y = (self._convolve(x) + tf.cast(bias, x.dtype)) * tf.cast(scale, x.dtype)
-        if not self.gated:
-            return tf.nn.relu(y)
-        a, b = tf.split(y, 2, axis=-1)
-        return tf.tanh(a) * tf.sigmoid(b)
-
-    def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        bias, log_scale = normalizing_statistics(self._convolve(x), axes=[0, 2, 3])
-        for variables, values in ((self.biases, bias), (self.log_scales, log_scale)):
-            for variable, value in zip(variables, tf.split(values, len(variables), axis=-1), strict=True):
-                variable.assign(value)
-        return self(x)
-
-
-class CausalConvStack(tf.Module):
-    """`ConvStack` over a window in time: two causal 3-D convolutions around an `Activation3D`.
-
-    Shapes: x [N, m, H, W, C], the last m of K steps -> [N, steps, H, W, D].
-    """
-
-    def __init__(
-        self,
-        window: int,
-        in_channels: int,
-        width: int,
-        activation: str,
-        rng: np.random.Generator,
-        dilation: int = 1,
-        dropout_rate: float = 0.0,
-        dtype: tf.DType = tf.float32,
-        compute_dtype: tf.DType | None = None,
-        name: str = "stack",
-    ) -> None:
-        """`compute_dtype`: of the activations; variables, input and output have `dtype`."""
-        super().__init__(name=name)
-        self.window, self.dropout_rate = window, dropout_rate
-        self.compute_dtype = compute_dtype or dtype
-        self.conv = CausalEdgeConv3D(window, in_channels, width, rng, dilation, dtype)
-        self.activation = Activation3D(window, width, activation, rng, dtype)
-        self.last = CausalEdgeConv3D(window, width, in_channels, None, dilation, dtype, name="last")
-
-    def __call__(self, x: tf.Tensor, steps: int, seed: tf.Tensor | None = None) -> tf.Tensor:
-        first, second = split_seed(seed, 2)
-        hidden_steps = min(steps + 1, self.window)  # The last convolution looks one step back.
-        inner = tf.cast(x, self.compute_dtype)
-        hidden = dropout(tf.nn.relu(self.conv(inner, hidden_steps)), self.dropout_rate, first)
-        hidden = dropout(self.activation(hidden), self.dropout_rate, second)
-        return tf.cast(self.last(hidden, steps), x.dtype)
-
-    def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        """x [N, K, H, W, C] -> [N, K, H, W, C]."""
-        return self.last(self.activation.initialize(tf.nn.relu(self.conv.initialize(x))), self.window)
+        return self.last(self.block.initialize(x), self.paired)

@@ -54,10 +54,10 @@ class LatentPrior(tf.Module):
         """The Gaussian of every frame without its past, [B, T, h, w, c]."""
         shape = tf.stack([batch, frames, *self.latent_shape])
         if not self.is_top:
-            own = self.own.halves(tf.reshape(hidden, [-1, *self.latent_shape]))
+            own = self.own(tf.reshape(hidden, [-1, *self.latent_shape]), paired=True)
             return Gaussian(*(tf.reshape(t, shape) for t in tf.split(own, 2, axis=-1)))
         zeros = tf.zeros([1, *self.latent_shape], self.dtype)
-        own = self.own.halves(zeros) if self.own is not None else tf.concat([zeros, zeros], axis=-1)
+        own = self.own(zeros, paired=True) if self.own is not None else tf.concat([zeros, zeros], axis=-1)
         return Gaussian(*(tf.broadcast_to(t, shape) for t in tf.split(own, 2, axis=-1)))
 
     def _level_input(self, own: Gaussian) -> Gaussian | None:
@@ -111,11 +111,12 @@ class LatentPrior(tf.Module):
         given = context.latents.shape[1]
         own_context = self.own_gaussian(context.hidden, shape[0], given)
         state = self.encoder.initial_state(context.latents, self._level_input(own_context))
+        step = self.encoder.make_step()
         static_batch = noise.shape[0]
 
         def draw(t: tf.Tensor, state, drawn: tf.TensorArray):
             alone = own.at(np.s_[:, t])
-            gaussian, state = self.encoder.step(state, self._level_input(alone))
+            gaussian, state = step(state, self._level_input(alone))
             if given < self.encoder.window:
                 gaussian = _choose(t + given >= self.encoder.window, gaussian, alone)
             if condition is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -31,8 +32,8 @@ class LatentEncoder(tf.Module, abc.ABC):
     """Maps past latents of one level to the Gaussian over the present one, p(z_t | h_t, z_<t).
 
     Two ways to the same numbers: `sequence`, parallel over a known sequence, for likelihood and training; and
-    `initial_state`, `step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given h_t (what
-    the level passes up) alone, one for every frame; None at the top level.
+    `initial_state`, `make_step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given h_t
+    (what the level passes up) alone, one for every frame; None at the top level.
 
     Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on. A frame with fewer than `window`
     frames before it has no conditional Gaussian.
@@ -54,8 +55,9 @@ class LatentEncoder(tf.Module, abc.ABC):
         """State after the context: latents [B, C, h, w, c], level [B, C, h, w, c]."""
 
     @abc.abstractmethod
-    def step(self, state: Any, level: Gaussian | None) -> tuple[Gaussian, Any]:
-        """The Gaussian [B, h, w, c] of the next frame, and the state without that frame's latent."""
+    def make_step(self) -> Callable[[Any, Gaussian | None], tuple[Gaussian, Any]]:
+        """The step (state, level [B, h, w, c]) -> the Gaussian [B, h, w, c] of the next frame, and the state without
+        that frame's latent. What depends on the weights alone is computed here, once for all frames."""
 
     @abc.abstractmethod
     def push(self, state: Any, latent: tf.Tensor) -> Any:
@@ -69,7 +71,7 @@ class LatentEncoder(tf.Module, abc.ABC):
 class WindowEncoder(LatentEncoder):
     """An encoder that sees the last K latents, and the first frame's too if `first_frame`.
 
-    A subclass writes `gaussian`; `window` is K, plus one with the first frame.
+    A subclass writes `fold`; `window` is K, plus one with the first frame.
     """
 
     def __init__(self, num_past: int, first_frame: bool = False, skip: bool = False, name: str | None = None) -> None:
@@ -78,55 +80,60 @@ class WindowEncoder(LatentEncoder):
         self.window = num_past + first_frame
 
     @abc.abstractmethod
-    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
-        """past [N, window, h, w, c] oldest first, level [N, h, w, c] -> Gaussian [N, h, w, c]."""
+    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
+        """The function (past: `window` latents [N, h, w, c], oldest first; level [N, h, w, c]; seed) -> Gaussian
+        [N, h, w, c], with all that depends on the weights alone computed."""
 
     @abc.abstractmethod
-    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
-        """Data-dependent initialisation on windows, shaped as for `gaussian`."""
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
+        """Data-dependent initialisation on windows, shaped as for `fold`."""
 
     def sequence(
         self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
     ) -> Gaussian:
         windows, level = self._fold(latents, level, start)
-        gaussian = self._with_skip(self.gaussian(windows, level, seed), windows)
+        gaussian = self._with_skip(self.fold()(windows, level, seed), windows)
         shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(latents)[2:]], axis=0)
         return Gaussian(*(tf.reshape(t, shape) for t in gaussian))
 
     def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
         self.initialize_windows(*self._fold(latents, level, self.window))
 
-    def _fold(self, latents: tf.Tensor, level: Gaussian | None, start: int) -> tuple[tf.Tensor, Gaussian | None]:
-        """Windows of frames start.., time folded into the batch: [B*(T-start), window, h, w, c]."""
+    def _fold(self, latents: tf.Tensor, level: Gaussian | None, start: int) -> tuple[list[tf.Tensor], Gaussian | None]:
+        """The past of frames start.., time folded into the batch: `window` latents [B*(T-start), h, w, c]."""
         k = self.num_past
         past = [latents[:, start - k + i : -(k - i)] for i in range(k)]
         if self.first_frame:
             past.insert(0, tf.broadcast_to(latents[:, :1], tf.shape(past[0])))
-        windows = tf.stack(past, axis=2)  # [B, T-start, window, h, w, c]
-        image = latents.shape[2:]
-        windows = tf.reshape(windows, [-1, self.window, *image])
         if level is not None:
-            level = Gaussian(*(tf.reshape(t[:, start:], [-1, *image]) for t in level))
-        return windows, level
+            level = Gaussian(*(_as_images(t[:, start:]) for t in level))
+        return [_as_images(t) for t in past], level
 
-    def _with_skip(self, gaussian: Gaussian, past: tf.Tensor) -> Gaussian:
-        return gaussian._replace(mean=gaussian.mean + past[:, -1]) if self.skip else gaussian
+    def _with_skip(self, gaussian: Gaussian, past: Sequence[tf.Tensor]) -> Gaussian:
+        return gaussian._replace(mean=gaussian.mean + past[-1]) if self.skip else gaussian
 
-    # The state is the window itself, [B, window, h, w, c]. While the context is shorter than the window, it is
+    # The state is the past itself, `window` latents [B, h, w, c]. While the context is shorter than the window, it is
     # filled up with zeros; the Gaussians of those frames are not used.
-    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> tf.Tensor:
-        recent = latents[:, -self.num_past :]
-        missing = self.num_past - recent.shape[1]
-        if missing > 0:
-            recent = tf.pad(recent, [[0, 0], [missing, 0], [0, 0], [0, 0], [0, 0]])
-        return tf.concat([latents[:, :1], recent], axis=1) if self.first_frame else recent
+    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> tuple[tf.Tensor, ...]:
+        recent = tf.unstack(latents[:, -self.num_past :], axis=1)
+        missing = [tf.zeros_like(recent[0])] * (self.num_past - len(recent))
+        first = [latents[:, 0]] if self.first_frame else []
+        return (*first, *missing, *recent)
 
-    def step(self, state: tf.Tensor, level: Gaussian | None) -> tuple[Gaussian, tf.Tensor]:
-        return self._with_skip(self.gaussian(state, level, None), state), state
+    def make_step(
+        self,
+    ) -> Callable[[tuple[tf.Tensor, ...], Gaussian | None], tuple[Gaussian, tuple[tf.Tensor, ...]]]:
+        gaussian = self.fold()
+        return lambda state, level: (self._with_skip(gaussian(state, level, None), state), state)
 
-    def push(self, state: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
-        kept = state[:, : int(self.first_frame)]
-        return tf.concat([kept, state[:, int(self.first_frame) + 1 :], latent[:, tf.newaxis]], axis=1)
+    def push(self, state: tuple[tf.Tensor, ...], latent: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        kept = int(self.first_frame)
+        return (*state[:kept], *state[kept + 1 :], latent)
+
+
+def _as_images(frames: tf.Tensor) -> tf.Tensor:
+    """[B, T, h, w, c] -> [B*T, h, w, c]."""
+    return tf.reshape(frames, [-1, *frames.shape[2:]])
 
 
 def add_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor | None) -> tf.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -22,7 +24,8 @@ class Conv2DEncoder(WindowEncoder):
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv2d"
     ) -> None:
         super().__init__(config.num_past_latents, config.condition_on_first_frame, skip=config.latent_skip, name=name)
-        channels = config.latent_shape(level)[-1]
+        height, width, channels = config.latent_shape(level)
+        self.size = height, width
         self.noise, self.architecture = config.latent_noise, config.latent_architecture
         inner = channels * (self.window + (level < config.levels - 1))
         self.blocks: list[ConvStack] | list[ConvBlock] = []
@@ -41,19 +44,24 @@ class Conv2DEncoder(WindowEncoder):
                 inner = width
         self.last = EdgeConv2D(inner, 2 * channels, None, dtype=dtype, name="last")
 
-    def _stack(self, past: tf.Tensor, level: Gaussian | None) -> tf.Tensor:
-        latents = tf.unstack(past, axis=1)
-        return tf.concat(latents if level is None else [level.mean, *latents], axis=-1)
+    def _stack(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> tf.Tensor:
+        return tf.concat(past if level is None else [level.mean, *past], axis=-1)
 
-    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
-        noise_seed, *seeds = split_seed(seed, 1 + len(self.blocks))
-        h = add_noise(self._stack(past, level), self.noise, noise_seed)
-        for block in self.blocks:
-            out = block(h, seeds.pop())
-            h = h + out if self.architecture == "residual" else out
-        return Gaussian(*tf.split(self.last.halves(h), 2, axis=-1))
+    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
+        blocks = [block.fold(self.size) for block in self.blocks]
+        last = self.last.fold(self.size, paired=True)
 
-    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+        def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+            noise_seed, *seeds = split_seed(seed, 1 + len(blocks))
+            h = add_noise(self._stack(past, level), self.noise, noise_seed)
+            for block in blocks:
+                out = block(h, seeds.pop())
+                h = h + out if self.architecture == "residual" else out
+            return Gaussian(*tf.split(last(h), 2, axis=-1))
+
+        return gaussian
+
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
         h = self._stack(past, level)
         for block in self.blocks:
             out = block.initialize(h)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
+from videoflow_tf.causal_networks import CausalConvStack
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, add_noise
-from videoflow_tf.networks import CausalConvStack, EdgeConv2D
+from videoflow_tf.networks import EdgeConv2D
 from videoflow_tf.seeds import split_seed
 
 
@@ -22,7 +25,8 @@ class Conv3DEncoder(WindowEncoder):
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv3d"
     ) -> None:
         super().__init__(config.num_past_latents, skip=config.latent_skip, name=name)
-        _, width, channels = config.latent_shape(level)
+        height, width, channels = config.latent_shape(level)
+        self.size = height, width
         self.noise = config.latent_noise
         inner = channels if level == config.levels - 1 else 2 * channels
         self.dilated = config.latent_dilations != (1,)
@@ -46,23 +50,30 @@ class Conv3DEncoder(WindowEncoder):
         ]
         self.last = EdgeConv2D(inner, 2 * channels, None, kernel_size=1, dtype=dtype, name="last")
 
-    def _stack(self, past: tf.Tensor, level: Gaussian | None) -> tf.Tensor:
-        if level is None:
-            return past
-        repeated = tf.repeat(level.mean[:, tf.newaxis], self.window, axis=1)
-        return tf.concat([past, repeated], axis=-1)
+    def _stack(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> tf.Tensor:
+        """[window, N, h, w, c or 2c]."""
+        return tf.stack(past if level is None else [tf.concat([z, level.mean], axis=-1) for z in past])
 
-    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
-        noise_seed, *seeds = split_seed(seed, 1 + len(self.blocks) * len(self.dilations))
-        h = add_noise(self._stack(past, level), self.noise, noise_seed)
+    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
         # Only the last time step is used in the end, and a block looks two steps back.
-        for index, block in enumerate(self.blocks):
-            steps = min(self.window, 1 + 2 * (len(self.blocks) - 1 - index))
-            change = tf.add_n([branch(h, steps, seeds.pop()) for branch in block])
-            h = h[:, -steps:] + change
-        return Gaussian(*tf.split(self.last.halves(h[:, -1]), 2, axis=-1))
+        depth = len(self.blocks)
+        steps = [min(self.window, 1 + 2 * (depth - 1 - index)) for index in range(depth)]
+        blocks = [
+            [branch.fold(self.size, kept) for branch in block] for block, kept in zip(self.blocks, steps, strict=True)
+        ]
+        last = self.last.fold(self.size, paired=True)
 
-    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+        def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+            noise_seed, *seeds = split_seed(seed, 1 + depth * len(self.dilations))
+            h = add_noise(self._stack(past, level), self.noise, noise_seed)
+            for block, kept in zip(blocks, steps, strict=True):
+                change = tf.add_n([branch(h, seeds.pop()) for branch in block])
+                h = (h if h.shape[0] == kept else h[-kept:]) + change
+            return Gaussian(*tf.split(last(h[-1]), 2, axis=-1))
+
+        return gaussian
+
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
         h = self._stack(past, level)
         for block in self.blocks:
             h += tf.add_n([branch.initialize(h) for branch in block])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, add_noise
-from videoflow_tf.networks import EdgeConv2D
+from videoflow_tf.networks import EdgeConv2D, Folded
 
 
 class State(NamedTuple):
@@ -33,7 +34,8 @@ class ConvLSTMEncoder(LatentEncoder):
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv_lstm"
     ) -> None:
         super().__init__(name=name)
-        channels = config.latent_shape(level)[-1]
+        height, width, channels = config.latent_shape(level)
+        self.size = height, width
         self.width, self.noise, self.skip = config.latent_encoder_width, config.latent_noise, config.latent_skip
         inputs = channels if level == config.levels - 1 else 2 * channels
         # Glorot's uniform bound, as recurrent layers commonly start.
@@ -47,17 +49,13 @@ class ConvLSTMEncoder(LatentEncoder):
         x = last if level is None else tf.concat([level.mean, last], axis=-1)
         return add_noise(x, self.noise, seed)
 
-    def _cell(self, from_input: tf.Tensor, cell: tf.Tensor, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step; from_input [B, h, w, 4 width] is the input's part of the gates."""
-        recurrent = self.kernel[:, :, -self.width :]
-        gates = from_input + tf.nn.conv2d(hidden, recurrent, strides=1, padding="SAME")
-        i, new, forget, output = tf.split(gates, 4, axis=-1)
-        cell = tf.sigmoid(forget + 1.0) * cell + tf.sigmoid(i) * tf.tanh(new)
-        return cell, tf.tanh(cell) * tf.sigmoid(output)
-
-    def _from_input(self, x: tf.Tensor) -> tf.Tensor:
-        """The input's part of the gates: [N, h, w, C] -> [N, h, w, 4 width]."""
-        return tf.nn.conv2d(x, self.kernel[:, :, : -self.width], strides=1, padding="SAME") + self.bias
+    def _fold_gates(self) -> tuple[Folded, Folded]:
+        """The input's and the hidden state's part of the gates, [N, h, w, C] -> [N, h, w, 4 width] each."""
+        from_input, from_hidden = tf.split(self.kernel, [-1, self.width], axis=2)
+        return (
+            lambda x: tf.nn.bias_add(tf.nn.conv2d(x, from_input, strides=1, padding="SAME"), self.bias),
+            lambda hidden: tf.nn.conv2d(hidden, from_hidden, strides=1, padding="SAME"),
+        )
 
     def _run(self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
@@ -65,20 +63,28 @@ class ConvLSTMEncoder(LatentEncoder):
         previous = tf.reshape(latents[:, :-1], [-1, *image])
         if level is not None:
             level = Gaussian(*(tf.reshape(t[:, 1:], [-1, *image]) for t in level))
-        gates = self._from_input(self._input(previous, level, seed))
+        from_input, from_hidden = self._fold_gates()
+        gates = from_input(self._input(previous, level, seed))
         batch = tf.shape(latents)[0]
         gates = tf.reshape(gates, [batch, -1, *gates.shape[1:]])
         gates = tf.transpose(gates, [1, 0, 2, 3, 4])  # Time first.
         zeros = tf.zeros_like(gates[0, ..., : self.width]) if gates.shape[0] != 0 else self._zeros(latents)
-        return tf.scan(lambda state, x: self._cell(x, *state), gates, initializer=(zeros, zeros))
+        step = lambda state, x: _cell(x + from_hidden(state[1]), state[0])  # noqa: E731
+        return tf.scan(step, gates, initializer=(zeros, zeros))
 
     def _zeros(self, latents: tf.Tensor) -> tf.Tensor:
         shape = tf.concat([tf.shape(latents)[:1], latents.shape[2:4], [self.width]], axis=0)
         return tf.zeros(shape, latents.dtype)
 
-    def _gaussian(self, hidden: tf.Tensor, last: tf.Tensor) -> Gaussian:
-        mean, log_scale = tf.split(self.last.halves(hidden), 2, axis=-1)
-        return Gaussian(mean + last if self.skip else mean, log_scale)
+    def _fold_gaussian(self) -> Callable[[tf.Tensor, tf.Tensor], Gaussian]:
+        """The function (hidden [N, h, w, width], last latent [N, h, w, c]) -> Gaussian [N, h, w, c]."""
+        last_conv = self.last.fold(self.size, paired=True)
+
+        def gaussian(hidden: tf.Tensor, last: tf.Tensor) -> Gaussian:
+            mean, log_scale = tf.split(last_conv(hidden), 2, axis=-1)
+            return Gaussian(mean + last if self.skip else mean, log_scale)
+
+        return gaussian
 
     def sequence(
         self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
@@ -87,8 +93,8 @@ class ConvLSTMEncoder(LatentEncoder):
         hidden = tf.transpose(hidden[start - 1 :], [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
         last = latents[:, start - 1 : -1]
         shape = tf.shape(last)
-        folded = self._gaussian(tf.reshape(hidden, [-1, *hidden.shape[2:]]), tf.reshape(last, [-1, *latents.shape[2:]]))
-        return Gaussian(*(tf.reshape(t, shape) for t in folded))
+        images = [tf.reshape(t, [-1, *t.shape[2:]]) for t in (hidden, last)]
+        return Gaussian(*(tf.reshape(t, shape) for t in self._fold_gaussian()(*images)))
 
     def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> State:
         if latents.shape[1] == 1:
@@ -97,13 +103,26 @@ class ConvLSTMEncoder(LatentEncoder):
         cells, hiddens = self._run(latents, level, None)
         return State(cells[-1], hiddens[-1], latents[:, -1])
 
-    def step(self, state: State, level: Gaussian | None) -> tuple[Gaussian, State]:
-        gates = self._from_input(self._input(state.last, level))
-        cell, hidden = self._cell(gates, state.cell, state.hidden)
-        return self._gaussian(hidden, state.last), State(cell, hidden, state.last)
+    def make_step(self) -> Callable[[State, Gaussian | None], tuple[Gaussian, State]]:
+        from_input, from_hidden = self._fold_gates()
+        gaussian = self._fold_gaussian()
+
+        def step(state: State, level: Gaussian | None) -> tuple[Gaussian, State]:
+            gates = from_input(self._input(state.last, level)) + from_hidden(state.hidden)
+            cell, hidden = _cell(gates, state.cell)
+            return gaussian(hidden, state.last), State(cell, hidden, state.last)
+
+        return step
 
     def push(self, state: State, latent: tf.Tensor) -> State:
         return state._replace(last=latent)
 
     def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
         """Nothing: no layer of it has an actnorm."""
+
+
+def _cell(gates: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The LSTM's equations: gates [B, h, w, 4 width], cell [B, h, w, width] -> the new cell and hidden state."""
+    i, new, forget, output = tf.split(gates, 4, axis=-1)
+    cell = tf.sigmoid(forget + 1.0) * cell + tf.sigmoid(i) * tf.tanh(new)
+    return cell, tf.tanh(cell) * tf.sigmoid(output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -34,8 +36,12 @@ class PointwiseEncoder(WindowEncoder):
         if self.scale_from == "standard":
             self.fixed_log_scale = tf.Variable(np.zeros(shape), trainable=False, dtype=dtype, name="fixed_log_scale")
 
-    def gaussian(self, past: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
-        mean = self.multiplier * past[:, -1]
+    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
+        return self._gaussian
+
+    def _gaussian(self, past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        del seed  # Nothing here is random.
+        mean = self.multiplier * past[-1]
         if level is not None:
             mean += level.mean
         if self.scale_from == "level":
@@ -43,5 +49,5 @@ class PointwiseEncoder(WindowEncoder):
         log_scale = self.fixed_log_scale if self.scale_from == "standard" else self.log_scale
         return Gaussian(mean, tf.broadcast_to(LOG_SCALE_FACTOR * log_scale, tf.shape(mean)))
 
-    def initialize_windows(self, past: tf.Tensor, level: Gaussian | None) -> None:
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
         """Nothing: no layer of it has an actnorm."""

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from bijectors import FlowStep
+from videoflow_tf.causal_networks import CausalConvStack, CausalEdgeConv3D
 from videoflow_tf.latent_encoders import Conv2DEncoder, Conv3DEncoder, ConvLSTMEncoder, PointwiseEncoder
 from videoflow_tf.model import VideoFlow
-from videoflow_tf.networks import Activation2D, CausalConvStack, CausalEdgeConv3D, ConvBlock, ConvStack, EdgeConv2D
+from videoflow_tf.networks import Activation2D, ConvBlock, ConvStack, EdgeConv2D
 from videoflow_tf.prior import LatentPrior
 
 SCOPE = "next_frame_glow/body/"

@@ -1,0 +1,224 @@
+"""Building blocks of `Conv3DEncoder`: those of `networks.py`, over a window of K time steps.
+
+Layers are called on the last m of the window's steps, time first, [m, N, H, W, C], and computed as 2-D convolutions
+with the time steps folded into the batch. `fold` and `initialize` as there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from bijectors.actnorm import LOG_SCALE_FACTOR, normalizing_statistics
+from bijectors.invertible_conv import mix_channels
+from videoflow_tf.networks import Folded, activate, conv2d, dropout, initial_kernel, taps_outside
+from videoflow_tf.seeds import split_seed
+
+
+class CausalEdgeConv3D(tf.Module):
+    """Convolution over a window of K time steps that looks one step back, with edge bias, then shift and scale.
+
+    y_t = (conv(x_{t-1}, x_t) + bias_t) * exp(3 log_scale_t), x_0 without a past; a window of one step has no step
+    back. After a layer that starts from N(0, 0.05), bias and scale are per time step; after one that starts at zero
+    they are shared. The kernel [1 or 2, 3, 3, 1 + C, D] has the edge channel first. Only the last `steps` outputs are
+    computed, and so many inputs must be there as they need: x [m, N, H, W, C] are the last m of K steps, m = K or
+    m > steps.
+    """
+
+    def __init__(
+        self,
+        window: int,
+        in_channels: int,
+        out_channels: int,
+        rng: np.random.Generator | None,
+        dilation: int = 1,
+        dtype: tf.DType = tf.float32,
+        name: str = "conv",
+    ) -> None:
+        super().__init__(name=name)
+        self.window, self.in_channels, self.dilation = window, in_channels, dilation
+        self.taps = min(window, 2)
+        self.starts_at_zero = rng is None
+        shape = (self.taps, 3, 3, 1 + in_channels, out_channels)
+        self.kernel = tf.Variable(initial_kernel(shape, rng), dtype=dtype, name="kernel")
+        norm_shape = (out_channels,) if self.starts_at_zero else (window, out_channels)
+        self.bias = tf.Variable(np.zeros(norm_shape), dtype=dtype, name="bias")
+        self.log_scale = tf.Variable(np.zeros(norm_shape), dtype=dtype, name="log_scale")
+
+    def fold(self, size: tuple[int, int], steps: int) -> Folded:
+        """The layer for [m, N, *size, C] -> [steps, N, *size, D]."""
+        edge, kernel = tf.split(self.kernel, [1, self.in_channels], axis=3)
+        bias, scale = last_steps(self.bias, steps), tf.exp(LOG_SCALE_FACTOR * last_steps(self.log_scale, steps))
+        offset = (self._edge_response(edge, size, steps) + bias) * scale
+        kernel, scale = fold_scale(kernel, scale)
+        # The two steps meet on the side that has fewer channels: side by side on the way in, or summed on the way out.
+        meet_before = self.in_channels <= kernel.shape[-1]
+        kernel = tf.concat(tf.unstack(kernel), axis=2 if meet_before else 3)
+
+        def convolve(x: tf.Tensor) -> tf.Tensor:
+            if self.taps == 2 and x.shape[0] == steps:  # From the first step on.
+                x = tf.pad(x, [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]])
+            if x.shape[0] > steps + self.taps - 1:
+                x = x[-(steps + self.taps - 1) :]
+            if self.taps == 2 and meet_before:
+                x = tf.concat(_with_next(x), axis=-1)
+            y = conv2d(tf.reshape(x, [-1, *x.shape[2:]]), tf.cast(kernel, x.dtype), self.dilation)
+            y = tf.reshape(y, [x.shape[0], -1, *y.shape[1:]])
+            if self.taps == 2 and not meet_before:
+                from_before, from_present = tf.split(y, 2, axis=-1)
+                y = _with_next(from_before)[0] + _with_next(from_present)[1]
+            if scale is not None:
+                y *= tf.cast(scale, x.dtype)
+            return y + tf.cast(offset, x.dtype)
+
+        return convolve
+
+    def __call__(self, x: tf.Tensor, steps: int) -> tf.Tensor:
+        return self.fold(tuple(x.shape[2:4]), steps)(x)
+
+    def _edge_response(self, kernel: tf.Tensor, size: tuple[int, int], steps: int) -> tf.Tensor:
+        """Response to the padding, [steps, 1, H, W, D] or [1, 1, H, W, D] for all steps: at the frame's border, and
+        before the first step everywhere; kernel [1 or 2, 3, 3, 1, D]."""
+        border = taps_outside(3, size, self.dilation)[np.newaxis]  # [1, H*W, 9]
+        outside = [border] * self.taps
+        if self.taps == 2 and steps == self.window:
+            before = np.concatenate([np.ones_like(border), np.repeat(border, steps - 1, axis=0)])
+            outside = [before, np.repeat(border, steps, axis=0)]
+        outside = np.concatenate(outside, axis=-1)  # [steps or 1, H*W, taps * 9]
+        response = tf.matmul(
+            tf.constant(outside.reshape(-1, outside.shape[-1]), kernel.dtype),
+            tf.reshape(kernel, [outside.shape[-1], -1]),
+        )
+        return tf.reshape(response, [outside.shape[0], 1, *size, kernel.shape[-1]])
+
+    def initialize(self, x: tf.Tensor) -> tf.Tensor:
+        """x [K, N, H, W, C], all steps."""
+        if not self.starts_at_zero:
+            self.bias.assign(tf.zeros_like(self.bias))
+            self.log_scale.assign(tf.zeros_like(self.log_scale))
+            bias, log_scale = normalizing_statistics(self(x, self.window), axes=[1, 2, 3])
+            self.bias.assign(bias)
+            self.log_scale.assign(log_scale)
+        return self(x, self.window)
+
+
+def _with_next(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """All steps but the last, and those after them: x_t and x_{t+1} for every t."""
+    return x[:-1], x[1:]
+
+
+def last_steps(per_step: tf.Variable, steps: int) -> tf.Tensor:
+    """The parameters of the last of K steps, [K, D] -> [steps, 1, 1, 1, D]; [D], shared by all steps, stays so."""
+    if per_step.shape.rank == 1:
+        return tf.convert_to_tensor(per_step)
+    kept = per_step if steps == per_step.shape[0] else per_step[-steps:]
+    return tf.reshape(kept, [steps, 1, 1, 1, per_step.shape[-1]])
+
+
+def fold_scale(kernel: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """The kernel [..., C, D] with the scale [D] or [steps, 1, 1, 1, D] in it, if one holds for all steps, and
+    otherwise the scale that the output [steps, N, H, W, D] is yet to be multiplied by."""
+    if scale.shape.rank == 1 or scale.shape[0] == 1:
+        return kernel * tf.reshape(scale, [-1]), None
+    return kernel, scale
+
+
+class Activation3D(tf.Module):
+    """`Activation2D` with shift and scale per time step; [m, N, H, W, C] -> the same, the last m of K steps."""
+
+    def __init__(
+        self, window: int, channels: int, kind: str, rng: np.random.Generator, dtype: tf.DType, name: str = "activation"
+    ) -> None:
+        super().__init__(name=name)
+        self.window, self.gated = window, kind == "gated"
+        count = 2 if self.gated else 1
+        self.kernels = [
+            tf.Variable(initial_kernel((channels, channels), rng), dtype=dtype, name=f"kernel_{i}")
+            for i in range(count)
+        ]
+        zeros = np.zeros((window, channels))
+        self.biases = [tf.Variable(zeros, dtype=dtype, name=f"bias_{i}") for i in range(count)]
+        self.log_scales = [tf.Variable(zeros, dtype=dtype, name=f"log_scale_{i}") for i in range(count)]
+
+    def fold(self, steps: int) -> Folded:
+        """The layer for [steps, N, H, W, C]."""
+        layers = [self._fold_one(i, steps) for i in range(len(self.kernels))]
+        return lambda x: activate(*(layer(x) for layer in layers))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return self.fold(x.shape[0])(x)
+
+    def _fold_one(self, index: int, steps: int) -> Folded:
+        """The index-th linear map, before the activation function."""
+        scale = tf.exp(LOG_SCALE_FACTOR * last_steps(self.log_scales[index], steps))
+        offset = last_steps(self.biases[index], steps) * scale
+        kernel, scale = fold_scale(self.kernels[index], scale)
+
+        def mix(x: tf.Tensor) -> tf.Tensor:
+            images = tf.reshape(x, [-1, *x.shape[2:]])
+            if scale is None:
+                y = mix_channels(images, tf.cast(kernel, x.dtype), tf.cast(tf.reshape(offset, [-1]), x.dtype))
+                return tf.reshape(y, [steps, -1, *y.shape[1:]])
+            y = mix_channels(images, tf.cast(kernel, x.dtype))
+            return tf.reshape(y, [steps, -1, *y.shape[1:]]) * tf.cast(scale, x.dtype) + tf.cast(offset, x.dtype)
+
+        return mix
+
+    def initialize(self, x: tf.Tensor) -> tf.Tensor:
+        """x [K, N, H, W, C], all steps."""
+        for index, (bias, log_scale) in enumerate(zip(self.biases, self.log_scales, strict=True)):
+            bias.assign(tf.zeros_like(bias))
+            log_scale.assign(tf.zeros_like(log_scale))
+            values = normalizing_statistics(self._fold_one(index, self.window)(x), axes=[1, 2, 3])
+            bias.assign(values[0])
+            log_scale.assign(values[1])
+        return self.fold(self.window)(x)
+
+
+class CausalConvStack(tf.Module):
+    """`ConvStack` over a window in time: two causal 3-D convolutions around an `Activation3D`.
+
+    Shapes: x [m, N, H, W, C], the last m of K steps -> [steps, N, H, W, D].
+    """
+
+    def __init__(
+        self,
+        window: int,
+        in_channels: int,
+        width: int,
+        activation: str,
+        rng: np.random.Generator,
+        dilation: int = 1,
+        dropout_rate: float = 0.0,
+        dtype: tf.DType = tf.float32,
+        compute_dtype: tf.DType | None = None,
+        name: str = "stack",
+    ) -> None:
+        """`compute_dtype`: of the activations; variables, input and output have `dtype`."""
+        super().__init__(name=name)
+        self.window, self.dropout_rate = window, dropout_rate
+        self.compute_dtype = compute_dtype or dtype
+        self.conv = CausalEdgeConv3D(window, in_channels, width, rng, dilation, dtype)
+        self.activation = Activation3D(window, width, activation, rng, dtype)
+        self.last = CausalEdgeConv3D(window, width, in_channels, None, dilation, dtype, name="last")
+
+    def fold(self, size: tuple[int, int], steps: int) -> Folded:
+        hidden_steps = min(steps + 1, self.window)  # The last convolution looks one step back.
+        conv, last = self.conv.fold(size, hidden_steps), self.last.fold(size, steps)
+        activation = self.activation.fold(hidden_steps)
+
+        def stack(x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+            first, second = split_seed(seed, 2)
+            inner = tf.cast(x, self.compute_dtype)
+            hidden = dropout(tf.nn.relu(conv(inner)), self.dropout_rate, first)
+            hidden = dropout(activation(hidden), self.dropout_rate, second)
+            return tf.cast(last(hidden), x.dtype)
+
+        return stack
+
+    def __call__(self, x: tf.Tensor, steps: int, seed: tf.Tensor | None = None) -> tf.Tensor:
+        return self.fold(tuple(x.shape[2:4]), steps)(x, seed)
+
+    def initialize(self, x: tf.Tensor) -> tf.Tensor:
+        """x [K, N, H, W, C] -> [K, N, H, W, C]."""
+        return self.last.initialize(self.activation.initialize(tf.nn.relu(self.conv.initialize(x))))
