@@ -7,7 +7,6 @@ at each level, and a standard normal the rest. So it does less than the model it
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -46,12 +45,6 @@ def make_distribution(config: VideoFlowConfig) -> tfd.TransformedDistribution:
     )
     base = tfd.Sample(tfd.Normal(0.0, 1.0), glow.inverse_event_shape(shape))
     return tfd.TransformedDistribution(base, glow)
-
-
-def training_gflop(work: Work) -> float:
-    """Of one training step: the same flow on every frame, and a convolution a level for its Gaussian."""
-    config = work.config.replace(conditional=False)
-    return dataclasses.replace(work, config=config).training_gflop()
 
 
 def training_task(work: Work) -> Callable[[], float]:

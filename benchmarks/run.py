@@ -26,13 +26,15 @@ _HERE = Path(__file__).parent
 # Frames of a training clip, and frames to draw, where the command does not say.
 _TRAIN_FRAMES, _SAMPLE_FRAMES = 4, 20
 _TRAIN_BATCH, _SAMPLE_BATCH = 2, 1
+# Clips by which the batch is enlarged to see what one more takes.
+_MORE_CLIPS = 16
 
 # Fields of the configuration that may be changed from the command line.
 _CHANGEABLE = {"depth": int, "recompute": str, "precision": str}
 
 
 def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
-    """Training steps, those of a flow of plain TFP parts, and matrix products, in turns."""
+    """Training steps, those of a flow of plain TFP parts and of our flow alone, and matrix products, in turns."""
     from work import training_task
 
     tasks = {"train": training_task(work)}
@@ -40,14 +42,17 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
         import plain_tfp
 
         tasks["plain_tfp"] = plain_tfp.training_task(work)
+        tasks["flow_alone"] = training_task(work.without_prior())
     seconds = timing.interleaved(tasks | timing.matmul_tasks(args.matmul_sizes), args.repeats)
     found = _sizes(work) | _rates(seconds, "train", work.training_gflop())
     scored = work.batch_size * (work.num_frames - work.frames_given)
     found["scored_frames_per_second"] = scored / found["train_seconds"]["median"]
     if args.plain_tfp:
         found["plain_tfp_seconds"] = timing.spread(seconds["plain_tfp"])
-        found["plain_tfp_gflop"] = plain_tfp.training_gflop(work)
-        found["ratio_plain_tfp"] = found["plain_tfp_seconds"]["median"] / found["train_seconds"]["median"]
+        found["flow_alone_seconds"] = timing.spread(seconds["flow_alone"])
+        found["flow_alone_gflop"] = work.without_prior().training_gflop()
+        for ratio, ours in (("ratio_plain_tfp", "train"), ("ratio_plain_tfp_same_work", "flow_alone")):
+            found[ratio] = found["plain_tfp_seconds"]["median"] / found[f"{ours}_seconds"]["median"]
     return found
 
 
@@ -82,15 +87,19 @@ def measure_startup(work: Work, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_memory(work: Work, args: argparse.Namespace) -> dict[str, Any]:
-    """Peak of a fresh process beyond that of one which only imports the same modules."""
+    """Peak of a fresh process beyond that of one which only imports the same modules, and how it grows with the
+    batch: what grows are the activations."""
     imports = _in_new_process("imports", work)["peak_gib"]
     found: dict[str, Any] = {"imports_peak_gib": imports}
     modes = [args.recompute] if args.recompute else CHOICES["recompute"]
     work = _for_task(work, "train", args)
     for mode in modes:
-        config = work.config.replace(recompute=mode)
-        peaks = _in_new_process("train", dataclasses.replace(work, config=config))
+        mode_work = dataclasses.replace(work, config=work.config.replace(recompute=mode))
+        larger = dataclasses.replace(mode_work, batch_size=work.batch_size + _MORE_CLIPS)
+        peaks, more = _in_new_process("train", mode_work), _in_new_process("train", larger)
         found |= _beyond_imports(peaks, imports, f"train_recompute_{mode}")
+        growth = (more["peak_gib"] - peaks["peak_gib"]) / _MORE_CLIPS
+        found[f"train_recompute_{mode}_mib_per_clip"] = 1024 * growth
     found |= _sizes(work, "train_")
     work = _for_task(work, "sample", args)
     found |= _beyond_imports(_in_new_process("sample", work), imports, "sample")

@@ -78,7 +78,9 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = Non
 
 
 @tf.custom_gradient
-def _add_offset(y: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+def _add_offset(
+    y: tf.Tensor, offset: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
     """y [N, D] + offset [D], with the offset's gradient summed as a matrix product: XLA for the CPU would run that
     sum, and all that it can fuse into it, on one core."""
 

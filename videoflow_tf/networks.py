@@ -110,7 +110,9 @@ class EdgeConv2D(tf.Module):
 
         def convolve(x: tf.Tensor) -> tf.Tensor:
             k, b = tf.cast(kernel, x.dtype), tf.cast(offset, x.dtype)
-            return mix_channels(x, k[0, 0], b) if self.kernel_size == 1 else conv2d(x, k) + b
+            if self.kernel_size == 1:
+                return mix_channels(x, tf.reshape(k, k.shape[2:]), b)
+            return conv2d(x, k) + b
 
         return convolve
 
