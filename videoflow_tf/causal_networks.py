@@ -52,21 +52,19 @@ class CausalEdgeConv3D(tf.Module):
         offset = (self._edge_response(edge, size, steps) + bias) * scale
         kernel, scale = fold_scale(kernel, scale)
         # The two steps meet on the side that has fewer channels: side by side on the way in, or summed on the way out.
-        meet_before = self.in_channels <= kernel.shape[-1]
+        # (But to convolve a step for the one after it alone would be half in vain.)
+        meet_before = self.in_channels <= kernel.shape[-1] or steps < self.window
         kernel = tf.concat(tf.unstack(kernel), axis=2 if meet_before else 3)
 
         def convolve(x: tf.Tensor) -> tf.Tensor:
-            if self.taps == 2 and x.shape[0] == steps:  # From the first step on.
-                x = tf.pad(x, [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]])
-            if x.shape[0] > steps + self.taps - 1:
-                x = x[-(steps + self.taps - 1) :]
+            x = x[-(steps + self.taps - 1) :]
             if self.taps == 2 and meet_before:
-                x = tf.concat(_with_next(x), axis=-1)
+                x = tf.concat([_one_step_back(x, steps), x[-steps:]], axis=-1)
             y = conv2d(tf.reshape(x, [-1, *x.shape[2:]]), tf.cast(kernel, x.dtype), self.dilation)
             y = tf.reshape(y, [x.shape[0], -1, *y.shape[1:]])
             if self.taps == 2 and not meet_before:
                 from_before, from_present = tf.split(y, 2, axis=-1)
-                y = _with_next(from_before)[0] + _with_next(from_present)[1]
+                y = _one_step_back(from_before, steps) + from_present[-steps:]
             if scale is not None:
                 y *= tf.cast(scale, x.dtype)
             return y + tf.cast(offset, x.dtype)
@@ -102,9 +100,11 @@ class CausalEdgeConv3D(tf.Module):
         return self(x, self.window)
 
 
-def _with_next(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """All steps but the last, and those after them: x_t and x_{t+1} for every t."""
-    return x[:-1], x[1:]
+def _one_step_back(x: tf.Tensor, steps: int) -> tf.Tensor:
+    """The step before each of the last `steps` ones, zeros before the first; x [steps or steps + 1, N, H, W, C]."""
+    if x.shape[0] > steps:
+        return x[:-1]
+    return tf.pad(x[:-1], [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]])
 
 
 def last_steps(per_step: tf.Variable, steps: int) -> tf.Tensor:
