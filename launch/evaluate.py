@@ -56,10 +56,10 @@ def main(argv: list[str]) -> None:
     from videoflow_tf import data
     from videoflow_tf.checkpoints import load_workdir
     from videoflow_tf.evaluation import results
-    from videoflow_tf.evaluation.draws import FutureSampler
     from videoflow_tf.evaluation.likelihood import evaluate_likelihood
     from videoflow_tf.evaluation.measurements import Measurements
     from videoflow_tf.evaluation.runner import Sampling, check_samples, evaluate_samples, make_metrics
+    from videoflow_tf.future_sampler import FutureSampler
 
     config, model = load_workdir(_WORKDIR.value)
     data_dir, split, batch_size, seed = _DATA_DIR.value, _SPLIT.value, _BATCH_SIZE.value, _SEED.value

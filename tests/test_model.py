@@ -259,6 +259,18 @@ def test_samples_follow_the_seed(make_model, make_video):
     assert not np.array_equal(model.predict_frames(context, 3), model.predict_frames(context, 3))
 
 
+def test_with_a_seed_of_its_own_a_sample_depends_on_nothing_else(make_model, make_video):
+    model, context = make_model(), make_video(3, 2)
+    seeds = tf.constant([[1, 2], [3, 4], [1, 2]])
+    together = model.predict_frames(context, 3, seed=seeds).numpy()
+    for i in range(3):
+        alone = model.predict_frames(context[i : i + 1], 3, seed=seeds[i : i + 1])
+        np.testing.assert_array_equal(alone[0], together[i])
+    same_context = model.predict_frames(np.repeat(context[:1], 3, axis=0), 3, seed=seeds).numpy()
+    np.testing.assert_array_equal(same_context[0], same_context[2])
+    assert not np.array_equal(same_context[0], same_context[1])
+
+
 @pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
 def test_a_hundred_frames_from_three(make_model, make_video, latent_encoder):
     model = make_model("float32", moved=0.01, latent_encoder=latent_encoder, num_past_latents=3, num_context=3)

@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from videoflow_tf.sampling import make_predictor
 from videoflow_tf.time_chunks import TimeChunks, in_time_chunks
 
 
@@ -42,11 +41,3 @@ def test_several_samples_at_once(make_model, make_video):
     future = make_model().future(make_video(frames=2), 3, 1.0)
     seed = tf.constant([3, 4])
     np.testing.assert_allclose(in_time_chunks(future, 2).sample(2, seed=seed), future.sample(2, seed=seed), rtol=1e-10)
-
-
-def test_predictor_draws_what_the_model_does(make_model, make_video):
-    model, context = make_model(), make_video(frames=2)
-    expected = model.predict_frames(context, 7, 1.0, seed=5)
-    for frames_at_once in (1, 6, 100):
-        predict = make_predictor(model, frames_at_once)
-        np.testing.assert_array_equal(predict(context, 7, 1.0, 5), expected)

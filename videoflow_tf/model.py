@@ -218,7 +218,8 @@ class VideoFlow(tf_keras.Model):
           context: uint8 [B, C, H, W, 3], C >= 1 of any length.
           num_frames: T >= 1, also far beyond the length trained on.
           temperature: factor of every sigma in the prior; 0 gives the conditional means.
-          seed: int32 [2], or a whole number; without it a fresh one.
+          seed: int32 [2], or a whole number; without it a fresh one. Or int32 [B, 2], one for every video: its frames
+            then do not depend on the rest of the batch.
           dequantization_noise: of the context, as in `future`.
 
         Returns:

@@ -15,7 +15,7 @@ from tensorflow_probability import distributions as tfd
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import LATENT_ENCODERS, Gaussian
 from videoflow_tf.networks import EdgeConv2D
-from videoflow_tf.seeds import ALGORITHM, as_seed, split_seed
+from videoflow_tf.seeds import as_seed, split_seed, standard_normal
 
 
 class LevelLatents(NamedTuple):
@@ -205,7 +205,7 @@ class AutoregressivePrior(tfd.Distribution):
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         repeated = self._repeated(n)
         shape = tf.concat([repeated.batch_shape_tensor(), repeated.event_shape_tensor()], axis=0)
-        noise = tf.random.stateless_normal(shape, as_seed(seed), dtype=self.dtype, alg=ALGORITHM)
+        noise = standard_normal(shape, as_seed(seed), self.dtype)
         noise = tf.ensure_shape(noise, [*repeated.batch_shape, *repeated.event_shape])
         z = self._prior.sample(repeated._context, repeated._hidden, noise, self._temperature, condition=self._condition)
         return tf.reshape(z, tf.concat([[n, tf.shape(self._context.latents)[0]], tf.shape(z)[1:]], axis=0))

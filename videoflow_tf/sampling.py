@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from videoflow_tf import data, pictures, pixels
+from videoflow_tf import data, pictures
 from videoflow_tf.callbacks import progress_bar
 from videoflow_tf.checkpoints import atomic_path
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.evaluation.similarity import PSNR, SSIM, Similarity
+from videoflow_tf.future_sampler import FutureSampler
 from videoflow_tf.json_files import write_json
 from videoflow_tf.model import VideoFlow
-from videoflow_tf.seeds import as_seed
-from videoflow_tf.time_chunks import in_time_chunks
 
 # What to choose the best and the worst sample by, and how to write it.
 METRICS: dict[str, tuple[type[Similarity], str]] = {"psnr": (PSNR, "{:.1f} dB"), "ssim": (SSIM, "SSIM {:.3f}")}
 PICTURES = ("gif", "mp4", "png")
-
-_SAMPLES_AT_ONCE = 16
-_FRAMES_AT_ONCE = 64  # That pass a flow together, whichever the sample: what bounds the memory.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +55,8 @@ def sample_futures(
 ) -> Futures:
     """Samples the frames after the context of the first videos of a split, and shows a progress bar.
 
-    The samples of a video are a function of the seed, the video's index and `num_samples`. Beyond the result, the
-    memory needed grows with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
+    A sample is a function of the seed, the video's index and its own number. Beyond the result, the memory needed grows
+    with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
 
     Args:
       choose: one of `METRICS` by which to show the best and the worst sample alone.
@@ -80,14 +75,13 @@ def sample_futures(
     context, future = videos[:, :num_context], videos[:, num_context:]
     samples = np.empty([num_videos, num_samples, num_frames, *videos.shape[2:]], np.uint8)
     bar = progress_bar(num_videos * num_samples)
-    predict = make_predictor(model)
+    sampler = FutureSampler(model)
     for i in range(num_videos):
-        for first in range(0, num_samples, _SAMPLES_AT_ONCE):
-            count = min(_SAMPLES_AT_ONCE, num_samples - first)
-            group_seed = tf.random.fold_in(tf.constant([seed, i]), first)
-            repeated = np.repeat(context[i : i + 1], count, axis=0)
-            samples[i, first : first + count] = predict(repeated, num_frames, temperature, group_seed).numpy()
-            bar.add(count)
+        done = 0
+        for batch in sampler.batches(context[i], num_frames, temperature, seed, i, num_samples):
+            samples[i, done : done + len(batch)] = batch
+            done += len(batch)
+            bar.add(len(batch))
     protocol = {
         "dataset": config.dataset,
         "split": split,
@@ -100,35 +94,6 @@ def sample_futures(
         "step": int(model.step.numpy()),
     }
     return Futures(context, samples, future if future.shape[1] else None, choose, protocol)
-
-
-def make_predictor(model: VideoFlow, frames_at_once: int = _FRAMES_AT_ONCE) -> Callable[..., tf.Tensor]:
-    """`model.predict_frames`, compiled, for any number of frames in bounded memory.
-
-    Returns:
-      Function of context uint8 [B, C, H, W, 3], num_frames, temperature and seed; gives uint8 [B, num_frames, H, W, 3],
-      the same for every `frames_at_once`. It raises `UserError` if the frames are not finite.
-    """
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def compiled(context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        chunk = max(1, frames_at_once // context.shape[0])
-        future = in_time_chunks(model.future(context, num_frames, temperature), chunk)
-        return pixels.to_uint8(future.sample(seed=seed))
-
-    def predict(context: np.ndarray, num_frames: int, temperature: float, seed: Any) -> tf.Tensor:
-        scale = tf.convert_to_tensor(temperature, model.float_dtype)
-        try:
-            return compiled(tf.convert_to_tensor(context), tf.constant(num_frames), scale, as_seed(seed))
-        except tf.errors.InvalidArgumentError as error:
-            if "not finite" not in str(error):
-                raise
-            raise UserError(
-                "the generated frames are not finite: train for longer, or give a lower --temperature or fewer "
-                "--num_frames"
-            ) from None
-
-    return predict
 
 
 def similarity(futures: Futures, metric: str) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""Stateless seeds: int32 [2] tensors; equal seeds give equal numbers, whatever was drawn before."""
+"""Stateless seeds: int32 [2] tensors; equal seeds give equal numbers, whatever was drawn before.
+
+A seed may also be int32 [N, 2], one for each of N samples: none of them then depends on which others are drawn with it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ ALGORITHM = "philox"
 
 
 def as_seed(seed: int | Sequence[int] | tf.Tensor | None) -> tf.Tensor:
-    """A stateless seed from what a caller may give: a whole number, two, or a tensor [2]; None draws a fresh one.
+    """A stateless seed from what a caller may give: a whole number, two, or a tensor [2] or [N, 2]; None draws a fresh
+    one.
 
     TFP itself takes a lone number as the seed of a stateful generator, which gives other numbers at every call.
     """
@@ -26,9 +30,22 @@ def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor | None]:
     """`count` independent seeds from one; no seed gives no seeds."""
     if seed is None:
         return [None] * count
+    if seed.shape.rank == 2:
+        return tf.unstack(tf.map_fn(lambda one: tf.random.split(one, count, alg=ALGORITHM), seed), axis=1)
     return tf.unstack(tf.random.split(seed, count, alg=ALGORITHM))
 
 
 def fold_in(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
     """A seed of its own for every number."""
     return tf.random.fold_in(seed, number, alg=ALGORITHM)
+
+
+def standard_normal(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Gaussian noise; with seeds [N, 2] each of the N = shape[0] parts is drawn from its own."""
+
+    def draw(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_normal(shape, seed, dtype=dtype, alg=ALGORITHM)
+
+    if seed.shape.rank == 2:
+        return tf.map_fn(lambda one: draw(shape[1:], one), seed, fn_output_signature=dtype)
+    return draw(shape, seed)

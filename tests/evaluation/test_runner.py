@@ -6,9 +6,9 @@ import pytest
 
 from videoflow_tf.checkpoints import load_workdir
 from videoflow_tf.errors import UserError
-from videoflow_tf.evaluation.draws import FutureSampler
 from videoflow_tf.evaluation.measurements import Measurements
 from videoflow_tf.evaluation.runner import Sampling, check_samples, evaluate_samples, make_metrics
+from videoflow_tf.future_sampler import FutureSampler
 
 SAMPLING = Sampling("test", num_videos=3, num_frames=3, temperature=0.5, seed=2)
 NAMES = ("psnr", "ssim", "diversity")

@@ -14,12 +14,12 @@ from videoflow_tf.callbacks import progress_bar
 from videoflow_tf.errors import UserError
 from videoflow_tf.evaluation import SAMPLE_METRICS
 from videoflow_tf.evaluation.diversity import Diversity, VGGDiversity
-from videoflow_tf.evaluation.draws import FutureSampler
 from videoflow_tf.evaluation.fvd import FVD, I3D
 from videoflow_tf.evaluation.measurements import Measurements, load, save
 from videoflow_tf.evaluation.metric import Metric
 from videoflow_tf.evaluation.similarity import PSNR, SSIM, VGGCosine
 from videoflow_tf.evaluation.vgg import VGGFeatures
+from videoflow_tf.future_sampler import FutureSampler
 from videoflow_tf.model import VideoFlow
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.evaluation.draws import FutureSampler
+from videoflow_tf.future_sampler import FutureSampler
 
 
 def test_a_sample_is_a_function_of_seed_video_and_number(make_model, make_video):
@@ -13,6 +13,9 @@ def test_a_sample_is_a_function_of_seed_video_and_number(make_model, make_video)
     sampler = FutureSampler(model, batch_size=3)
     np.testing.assert_array_equal(sampler(context, 3, 1.0, 1, 4, 7), whole)
     np.testing.assert_array_equal(sampler(context, 3, 1.0, 1, 4, 2), whole[:2])
+    for frames_at_once in (1, 5):
+        chunked = FutureSampler(model, batch_size=3, frames_at_once=frames_at_once)
+        np.testing.assert_array_equal(chunked(context, 3, 1.0, 1, 4, 7), whole)
     for seed, video in ((2, 4), (1, 5)):
         assert (sampler(context, 3, 1.0, seed, video, 7) != whole).mean() > 0.5
     assert (whole[0] != whole[1]).mean() > 0.5
@@ -43,3 +46,8 @@ def test_frames_that_are_not_finite(make_model, make_video):
     with pytest.raises(UserError, match="sample of video 7 at temperature 0.5 is not finite") as error:
         FutureSampler(model)(make_video(1, 2)[0], 2, 0.5, 0, 7, 1)
     assert "\n" not in str(error.value)
+
+
+def test_batches_are_as_large_as_asked_for(make_model, make_video):
+    batches = FutureSampler(make_model(), batch_size=3).batches(make_video(1, 2)[0], 2, 1.0, 0, 0, 7)
+    assert [len(batch) for batch in batches] == [3, 3, 1]
