@@ -12,10 +12,12 @@ import numpy as np
 from videoflow_tf.checkpoints import atomic_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _DOTS_PER_INCH = 120
 _MOST_FRAMES = 12
+_MOST_MARKERS = 100  # Points of a curve that are marked one by one.
 _WIDTH = 10.0  # Inches.
 
 
@@ -40,16 +42,21 @@ def line_chart(
     figure = Figure(figsize=inches, layout="constrained")
     axes = figure.add_subplot()
     for label, curve in curves.items():
-        marker = "o" if len(curve.x) <= 40 else ""
-        (line,) = axes.plot(curve.x, curve.y, marker=marker, markersize=4, label=label or None)
-        if curve.error is not None:
-            low, high = np.subtract(curve.y, curve.error), np.add(curve.y, curve.error)
-            axes.fill_between(curve.x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    _finish(axes, x_label, y_label)
+        plot_curve(axes, curve, label)
+    finish(axes, x_label, y_label)
     axes.set_title(title)
     if any(curves):
         axes.legend()
     return figure
+
+
+def plot_curve(axes: Axes, curve: Curve, label: str | None = None, colour: str | None = None) -> None:
+    """Adds a curve to a diagram, with a band of its error on both sides."""
+    marker = "o" if len(curve.x) <= _MOST_MARKERS else ""
+    (line,) = axes.plot(curve.x, curve.y, marker=marker, markersize=4, label=label or None, color=colour)
+    if curve.error is not None:
+        low, high = np.subtract(curve.y, curve.error), np.add(curve.y, curve.error)
+        axes.fill_between(curve.x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
 def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") -> Figure:
@@ -72,9 +79,9 @@ def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") 
     film.set(ylim=(0, 1))
     film.axis("off")
     film.set_title(title)
-    axes.plot(curve.x, curve.y, marker="o" if len(frames) <= 100 else "", markersize=4)
+    plot_curve(axes, curve)
     axes.set_xlim(first, last)
-    _finish(axes, "frame", y_label)
+    finish(axes, "frame", y_label)
     return figure
 
 
@@ -93,11 +100,13 @@ def svg(figure: Figure) -> str:
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _finish(axes, x_label: str, y_label: str) -> None:
+def finish(axes: Axes, x_label: str, y_label: str, whole_numbers: bool = True) -> None:
+    """Labels the axes of a diagram and gives it its looks. `whole_numbers`: those alone are marked on the x axis."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if whole_numbers:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoflow_tf.checkpoints import atomic_path
+from videoflow_tf.charts import Curve, finish, plot_curve, save_chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,6 @@ _LABELS = {
 _KINDS = {"best": "tab:green", "mean": "tab:blue", "worst": "tab:red"}
 _PANEL = (5.0, 4.0)  # Inches.
 _MOST_COLUMNS = 3
-_DPI = 120
 
 
 def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
@@ -47,12 +46,12 @@ def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
             curve = result[kind] if kind else result
             # Scored frames are the last ones: all after the context, unless the context is scored as well.
             frames = range(protocol["frames"] - len(curve["per_frame"]) + 1, protocol["frames"] + 1)
-            _line(axis, frames, curve["per_frame"], curve["per_frame_standard_error"], colour, kind)
+            plot_curve(axis, Curve(frames, curve["per_frame"], curve["per_frame_standard_error"]), kind, colour)
         context = protocol["context"]
-        axis.set_xlabel(f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)")
         _title(axis, protocol, "standard error" if protocol["videos"] > 1 else None)
-        _finish(axis, name, result)
-    _save(figure, path)
+        finish(axis, f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)", _LABELS[name])
+        _legend(axis, result)
+    save_chart(path, figure)
     return True
 
 
@@ -70,13 +69,13 @@ def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:
             points = [result[name][kind] if kind else result[name] for result in results]
             errors = [point.get("standard_error", point.get("standard_deviation")) for point in points]
             means = [point["mean"] for point in points]
-            _line(axis, temperatures, means, None if None in errors else errors, colour, kind)
-        axis.set_xlabel("Temperature (factor of sigma)")
+            plot_curve(axis, Curve(temperatures, means, None if None in errors else errors), kind, colour)
         protocol = results[0][name]["protocol"]
         spreads = "standard deviation over draws" if name == "fvd" else "standard error"
         _title(axis, protocol, spreads if protocol["samples" if name == "fvd" else "videos"] > 1 else None)
-        _finish(axis, name, results[0][name])
-    _save(figure, path)
+        finish(axis, "Temperature (factor of sigma)", _LABELS[name], whole_numbers=False)
+        _legend(axis, results[0][name])
+    save_chart(path, figure)
 
 
 def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
@@ -90,20 +89,10 @@ def _count(protocol: dict[str, Any]) -> str:
 
 
 def _title(axis: Axes, protocol: dict[str, Any], spread: str | None) -> None:
-    axis.set_title(_count(protocol) + (f"\nbars: {spread}" if spread else ""), fontsize="medium")
+    axis.set_title(_count(protocol) + (f"\nband: {spread}" if spread else ""), fontsize="medium")
 
 
-def _line(axis: Axes, x, y, error, colour: str, label: str | None) -> None:
-    axis.errorbar(x, y, error, color=colour, label=label, marker="o", markersize=4, capsize=4, elinewidth=1, capthick=1)
-
-
-def _finish(axis: Axes, name: str, result: dict[str, Any]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    if "Frame" in axis.get_xlabel():
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_ylabel(_LABELS[name])
-    axis.grid(alpha=0.3)
+def _legend(axis: Axes, result: dict[str, Any]) -> None:
     if "best" in result:
         axis.legend()
 
@@ -119,8 +108,3 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     for unused in grid[count:]:
         unused.remove()
     return figure, list(grid[:count])
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI)
