@@ -8,7 +8,7 @@ import pytest
 from videoflow_tf.config import VideoFlowConfig
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("train", "evaluate", "sample", "export")
+COMMANDS = ("train", "evaluate", "sample", "export", "interpolate", "anomaly", "report")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -72,7 +72,7 @@ def test_workdir_is_required(command, name):
     assert (done.returncode, done.stderr) == (2, "error: --workdir is required\n")
 
 
-@pytest.mark.parametrize("name", ["evaluate", "sample", "export"])
+@pytest.mark.parametrize("name", COMMANDS[1:])
 def test_workdir_that_is_none(command, name, tmp_path):
     done = command(name, f"--workdir={tmp_path}")
     assert done.returncode == 2

@@ -10,7 +10,7 @@ from videoflow_tf import pictures
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.report import report_page
-from videoflow_tf.report.commands import evaluation_command, train_command
+from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import read_scalars
 
 
@@ -57,13 +57,35 @@ def test_command_of_a_bair_run_has_its_data():
     assert "--latent_dilations=1,2" in command and "--conditional=false" in command and "--data_dir=data" in command
 
 
-def test_evaluation_commands(micro_config):
+def test_commands_of_results(micro_config):
     protocol = {"split": "test", "videos": 2, "samples": 3, "frames": 4, "temperature": 0.5, "seed": 1, "context": 1}
-    command = evaluation_command("step-1_x.json", {"protocol": protocol}, micro_config, "w")
-    expected = "--split=test --num_videos=2 --num_samples=3 --num_frames=4 --temperature=0.5 --seed=1"
+    shared = "--split=test --num_videos=2"
+    (command,) = result_commands("step-1_x.json", {"protocol": protocol}, micro_config, "w")
+    expected = f"{shared} --num_samples=3 --num_frames=4 --temperature=0.5 --seed=1"
     assert command == f"python launch/sample.py --workdir=w {expected}"
-    assert evaluation_command("other.json", {"protocol": {}}, micro_config, "w") is None
-    assert evaluation_command("step-1.json", {}, micro_config, "w") is None
+
+    metrics = {
+        "bits_per_pixel": {},
+        "protocol": {"split": "test", "videos": 2, "seed": 1, "dequantization_samples": 5},
+        "psnr": {"protocol": protocol},
+        "ssim": {"protocol": protocol},
+        "fvd": {"protocol": protocol | {"draws": 2, "context_included": False, "i3d": "a digest"}},
+    }
+    likelihood, similar, fvd = result_commands("metrics.json", metrics, micro_config, "w")
+    evaluate = "python launch/evaluate.py --workdir=w"
+    assert likelihood == f"{evaluate} --metrics=bits_per_pixel {shared} --seed=1 --dequantization_samples=5"
+    sampled = f"{shared} --seed=1 --temperature=0.5"
+    assert similar == f"{evaluate} --metrics=psnr,ssim {sampled} --num_samples=3 --num_frames=3"
+    assert fvd == f"{evaluate} --metrics=fvd {sampled} --fvd_draws=2 --fvd_context=false --num_frames=3 --i3d_path=I3D"
+    sweep = {"results": [{"temperature": t, "psnr": {"protocol": protocol}} for t in (0.0, 0.5)]}
+    (command,) = result_commands("temperature_sweep.json", sweep, micro_config, "w")
+    expected = (
+        "--metrics=psnr --split=test --num_videos=2 --seed=1 --num_samples=3 --num_frames=3 --temperatures=0.0,0.5"
+    )
+    assert command == f"{evaluate} {expected}"
+
+    for name, result in (("other.json", {"protocol": {}}), ("step-1.json", {}), ("step-1.json", [])):
+        assert result_commands(name, result, micro_config, "w") == []
 
 
 def test_curves_are_what_was_written(tmp_path):

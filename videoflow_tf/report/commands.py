@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videoflow_tf.config import PRESETS, VideoFlowConfig
+from videoflow_tf.evaluation import LIKELIHOOD, METRICS
 
 
 def train_command(config: VideoFlowConfig, workdir: str) -> str:
@@ -14,34 +15,73 @@ def train_command(config: VideoFlowConfig, workdir: str) -> str:
     return _command("train", config, {"workdir": workdir, "preset": preset} | changes)
 
 
-def evaluation_command(name: str, result: dict[str, Any], config: VideoFlowConfig, workdir: str) -> str | None:
-    """The command that gave a JSON file of results.
+def result_commands(name: str, result: Any, config: VideoFlowConfig, workdir: str) -> list[str]:
+    """The commands that gave a JSON file of results; none if it is no file of this package.
+
+    Where files are needed that a workdir does not hold, their names are placeholders in capitals.
 
     Args:
       name: of the file.
       result: what it holds.
     """
+    if not isinstance(result, dict):
+        return []
     protocol = result.get("protocol")
-    if not isinstance(protocol, dict):
-        return None
-    if name.startswith("interpolation"):
-        options = _interpolation(protocol)
+    if name == "metrics.json":
+        found = _metrics(result)
+    elif name == "temperature_sweep.json":
+        sweep = result["results"]
+        temperatures = {"temperatures": tuple(at["temperature"] for at in sweep)}
+        found = [(command, flags | temperatures) for command, flags in _metrics(sweep[0])]
+        for _, flags in found:
+            del flags["temperature"]
+    elif not protocol:
+        found = []
+    elif name.startswith("interpolation"):
+        found = [("interpolate", _interpolation(protocol))]
     elif name == "out_of_sequence.json":
-        options = "anomaly", {"split": protocol["split"], "num_videos": protocol["videos"], "seed": protocol["seed"]}
+        names = {"split": "split", "videos": "num_videos", "seed": "seed"}
+        found = [("anomaly", _renamed(protocol, names))]
     elif name.startswith("anomaly_"):
         names = {"split": "split", "video": "video", "video_file": "video_file", "seed": "seed"}
-        options = "anomaly", {flag: protocol[key] for key, flag in names.items() if key in protocol}
+        found = [("anomaly", _renamed(protocol, names))]
     elif name.startswith("step-"):
         names = {"split": "split", "videos": "num_videos", "samples": "num_samples", "frames": "num_frames"}
-        names |= {"temperature": "temperature", "seed": "seed"}
-        options = "sample", {flag: protocol[key] for key, flag in names.items() if key in protocol}
+        found = [("sample", _renamed(protocol, names | {"temperature": "temperature", "seed": "seed"}))]
     else:
-        return None
-    command, flags = options
-    return _command(command, config, {"workdir": workdir} | flags)
+        found = []
+    return [_command(command, config, {"workdir": workdir} | flags) for command, flags in found]
 
 
-def _interpolation(protocol: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _metrics(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """One command for all metrics that share their flags."""
+    commands: dict[str, tuple[list[str], dict[str, Any]]] = {}
+    for name in METRICS:
+        if name not in metrics:
+            continue
+        protocol = metrics["protocol"] if name == LIKELIHOOD else metrics[name]["protocol"]
+        names = {"split": "split", "videos": "num_videos", "seed": "seed"}
+        if name == LIKELIHOOD:
+            names |= {"dequantization_samples": "dequantization_samples"}
+        else:
+            names |= {"temperature": "temperature"}
+            names |= {"draws": "fvd_draws", "context_included": "fvd_context"} if name == "fvd" else {}
+            names |= {"samples": "num_samples"} if name != "fvd" else {}
+        flags = _renamed(protocol, names)
+        if name != LIKELIHOOD:
+            flags["num_frames"] = protocol["frames"] - protocol["context"]
+        flags |= {"vgg_weights": "VGG16.h5"} if "vgg_weights" in protocol else {}
+        flags |= {"i3d_path": "I3D"} if "i3d" in protocol else {}
+        commands.setdefault(repr(flags), ([], flags))[0].append(name)
+    return [("evaluate", {"metrics": tuple(names)} | flags) for names, flags in commands.values()]
+
+
+def _renamed(protocol: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """What a protocol says under the names of the flags."""
+    return {flag: protocol[key] for key, flag in names.items() if key in protocol}
+
+
+def _interpolation(protocol: dict[str, Any]) -> dict[str, Any]:
     flags = {
         "split": protocol["split"],
         "video": protocol["first"]["video"],
@@ -52,7 +92,7 @@ def _interpolation(protocol: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     }
     if protocol["channel_rank"] is not None:
         flags["channel_rank"] = protocol["channel_rank"]
-    return "interpolate", flags
+    return flags
 
 
 def _command(name: str, config: VideoFlowConfig, flags: dict[str, Any]) -> str:

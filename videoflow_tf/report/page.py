@@ -13,7 +13,7 @@ from typing import Any
 from videoflow_tf.checkpoints import latest_checkpoint, read_config
 from videoflow_tf.config import VideoFlowConfig, help_of
 from videoflow_tf.errors import UserError
-from videoflow_tf.report.commands import evaluation_command, train_command
+from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 
 _MIME = {".png": "image/png", ".gif": "image/gif"}
@@ -50,8 +50,8 @@ def report_page(workdir: str | Path) -> str:
     results = {path: _read_json(path) for path in sorted((workdir / "eval").glob("*.json"))}
     protocols = {path: _read_json(path) for path in sorted((workdir / "samples").glob("*.json"))}
     commands = [train_command(config, str(workdir))]
-    found = (evaluation_command(path.name, v, config, str(workdir)) for path, v in (results | protocols).items())
-    commands += [command for command in found if command is not None]
+    for path, result in (results | protocols).items():
+        commands += result_commands(path.name, result, config, str(workdir))
     sections = {
         "Training": _curves(workdir),
         "Results": _results(results, workdir / "eval"),
