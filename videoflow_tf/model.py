@@ -116,14 +116,12 @@ class VideoFlow(tf_keras.Model):
         frames = self._dequantize(video, noise, noise_seed)
         start = 0 if scores_all else num_context + config.condition_on_first_frame
         log_prob = self._frame_log_probs(frames, start, training_seed)
-        if config.condition_on_first_frame and start == 0:
-            # The first frame was encoded, and is scored, twice: one frame of the video.
-            log_prob = tf.concat([log_prob[:, :1] + log_prob[:, 1:2], log_prob[:, 2:]], axis=1)
         components = config.frame_size**2 * 3
         # log p(v) >= log p(x) - n log 2 per component: the bins have volume 2^-n.
         bits = config.n_bits - log_prob / (components * math.log(2.0))
         if config.condition_on_first_frame and start == 0:
-            bits += tf.one_hot(0, tf.shape(bits)[1], dtype=bits.dtype) * config.n_bits
+            # The first frame was encoded, and is scored, twice: one frame of the video.
+            bits = tf.concat([bits[:, :1] + bits[:, 1:2], bits[:, 2:]], axis=1)
         return tf.cast(bits, tf.float32)
 
     def _frame_log_probs(self, frames: tf.Tensor, start: int, training_seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -439,22 +437,9 @@ class VideoFlow(tf_keras.Model):
         return video_shape + tf.constant([0, int(self.hparams.condition_on_first_frame), 0, 0, 0])
 
     def _checked_video(self, video: tf.Tensor, least_frames: int, continuous: bool = False) -> tf.Tensor:
-        """The video as a tensor, or a `UserError` that says what is wrong with it; `continuous`: floats will do."""
-        video = tf.convert_to_tensor(video)
-        size = self.hparams.frame_size
-        if video.dtype != tf.uint8 and not (continuous and video.dtype == self.float_dtype):
-            raise UserError(f"expected a video of dtype uint8, got {video.dtype.name}; convert it to values 0..255")
-        if video.shape.rank != 5:
-            raise UserError(f"expected a video [batch, frames, {size}, {size}, 3], got shape {video.shape}")
-        if not video.shape[2:].is_compatible_with([size, size, 3]):
-            raise UserError(
-                f"expected frames of {size}x{size} with 3 channels, got {video.shape[2:]}; resize the video "
-                "or choose another frame_size"
-            )
-        if video.shape[1] is not None and video.shape[1] < least_frames:
-            frames = "1 frame" if least_frames == 1 else f"{least_frames} frames"
-            raise UserError(f"expected at least {frames}, got {video.shape[1]}; give a longer video")
-        return tf.ensure_shape(video, [None, None, size, size, 3])
+        """The video as a tensor, or a `UserError`; `continuous`: frames in the model's dtype will do."""
+        dtype = self.float_dtype if continuous else None
+        return pixels.checked_video(video, self.hparams.frame_size, least_frames, dtype)
 
 
 def _build_level(config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType) -> tfb.Chain:
