@@ -6,16 +6,25 @@ from PIL import Image
 from videoflow_tf.charts import Curve, film_chart, line_chart, save_chart, svg
 
 
-def test_line_chart_holds_points_band_and_labels():
-    figure = line_chart({"a": Curve([1, 2, 3], [5, 6, 7], [1, 1, 2]), "b": Curve([1, 2], [3, 3])}, "t", "bits", "Title")
+def test_line_chart_holds_points_and_labels():
+    figure = line_chart({"a": Curve([1, 2, 3], [5, 6, 7]), "b": Curve([1, 2], [3, 3])}, "t", "bits", "Title")
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("t", "bits", "Title")
     assert [line.get_label() for line in axes.lines] == ["a", "b"]
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), [(1, 5), (2, 6), (3, 7)])
-    (band,) = axes.collections
-    np.testing.assert_allclose([band.get_datalim(axes.transData).y0, band.get_datalim(axes.transData).y1], [4, 9])
     assert axes.get_legend() is not None
     assert line_chart({"": Curve([1], [1])}, "", "").axes[0].get_legend() is None
+
+
+def test_errors_are_bars_at_few_points_and_a_band_at_many():
+    for count, bars in ((3, 1), (50, 0)):
+        y = np.arange(5.0, 5.0 + count)
+        (axes,) = line_chart({"a": Curve(range(count), y, [1] * (count - 1) + [2])}, "t", "bits").axes
+        assert len(axes.containers) == bars
+        (drawn,) = axes.collections  # The bars, or the band.
+        limits = drawn.get_datalim(axes.transData)
+        np.testing.assert_allclose([limits.y0, limits.y1], [4, y[-1] + 2])
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a"]
 
 
 def test_frames_stand_above_their_points():

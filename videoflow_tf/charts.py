@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 _DOTS_PER_INCH = 120
 _MOST_FRAMES = 12
-_MOST_MARKERS = 100  # Points of a curve that are marked one by one.
+# Points of a curve that are marked one by one, and that have error bars one by one.
+_MOST_MARKERS, _MOST_BARS = 100, 20
 _WIDTH = 10.0  # Inches.
 
 
 class Curve(NamedTuple):
-    """Points, and half the height of the band around them."""
+    """Points, and their error to both sides."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -51,9 +52,13 @@ def line_chart(
 
 
 def plot_curve(axes: Axes, curve: Curve, label: str | None = None, colour: str | None = None) -> None:
-    """Adds a curve to a diagram, with a band of its error on both sides."""
+    """Adds a curve to a diagram, its error as bars, or as a band where there are many points."""
     marker = "o" if len(curve.x) <= _MOST_MARKERS else ""
-    (line,) = axes.plot(curve.x, curve.y, marker=marker, markersize=4, label=label or None, color=colour)
+    style = {"marker": marker, "markersize": 4, "label": label or None, "color": colour}
+    if curve.error is not None and len(curve.x) <= _MOST_BARS:
+        axes.errorbar(curve.x, curve.y, curve.error, capsize=4, elinewidth=1, capthick=1, **style)
+        return
+    (line,) = axes.plot(curve.x, curve.y, **style)
     if curve.error is not None:
         low, high = np.subtract(curve.y, curve.error), np.add(curve.y, curve.error)
         axes.fill_between(curve.x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)

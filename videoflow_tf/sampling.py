@@ -36,8 +36,9 @@ class Futures:
 
     @property
     def stem(self) -> str:
-        """What the names of all files begin with."""
-        return "step-{step:07d}_temperature-{temperature:g}_seed-{seed}".format(**self.protocol)
+        """What the names of all files begin with; `2x3x10` are 2 videos, 3 samples of each, 10 frames."""
+        name = "step-{step:07d}_{split}-{videos}x{samples}x{frames}_temperature-{temperature:g}_seed-{seed}"
+        return name.format(**self.protocol) + ("" if self.choose is None else f"_by-{self.choose}")
 
 
 def sample_futures(

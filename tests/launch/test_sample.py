@@ -16,7 +16,7 @@ def test_writes_pictures_and_samples(command, micro_run, tmp_path):
     arguments = ["--num_frames=6", "--temperature=0.5", "--num_samples=2", "--num_videos=2", "--seed=5"]
     done = command("sample", f"--workdir={workdir}", *arguments)
     assert done.returncode == 0, done.stderr
-    stem = "step-0000006_temperature-0.5_seed-5"
+    stem = "step-0000006_test-2x2x6_temperature-0.5_seed-5"
     expected = [f"{stem}_video-{i}.{kind}" for i in range(2) for kind in ("gif", "mp4", "png")]
     assert sorted(path.name for path in (workdir / "samples").iterdir()) == sorted(
         [*expected, f"{stem}.json", f"{stem}.npz"]
@@ -93,7 +93,7 @@ def test_grid_of_all_videos_and_samples(command, micro_run, tmp_path):
     arguments = ["--num_videos=3", "--num_samples=2", "--num_frames=4", "--grid", "--pictures=gif"]
     done = command("sample", f"--workdir={workdir}", *arguments)
     assert done.returncode == 0, done.stderr
-    stem = "step-0000006_temperature-0.5_seed-0"
+    stem = "step-0000006_test-3x2x4_temperature-0.5_seed-0"
     names = sorted(path.name for path in (workdir / "samples").iterdir())
     assert names == [f"{stem}.json", f"{stem}.npz", f"{stem}_grid.gif"]
     with Image.open(workdir / "samples" / f"{stem}_grid.gif") as gif:
@@ -108,13 +108,3 @@ def test_mistakes(command, micro_run, arguments, message):
     done = command("sample", f"--workdir={micro_run}", *arguments)
     assert done.returncode == 2
     assert message in done.stderr and done.stderr.count("\n") == 1
-
-
-def test_frames_that_are_not_finite(make_model, make_video):
-    from videoflow_tf.sampling import make_predictor
-
-    model = make_model()
-    for variable in model.trainable_variables:
-        variable.assign(variable * float("nan"))
-    with pytest.raises(UserError, match="not finite: train for longer"):
-        make_predictor(model)(make_video(frames=2), 2, 1.0, 0)

@@ -84,12 +84,12 @@ def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
 
 
 def _count(protocol: dict[str, Any]) -> str:
-    videos = f"{protocol['videos']} {protocol['split']} videos"
+    videos = f"{protocol['videos']} {protocol['split']} video" + "s" * (protocol["videos"] > 1)
     return videos + (f", {protocol['samples']} samples each" if "samples" in protocol else "")
 
 
 def _title(axis: Axes, protocol: dict[str, Any], spread: str | None) -> None:
-    axis.set_title(_count(protocol) + (f"\nband: {spread}" if spread else ""), fontsize="medium")
+    axis.set_title(_count(protocol) + (f"\nwith {spread}" if spread else ""), fontsize="medium")
 
 
 def _legend(axis: Axes, result: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def _values(result: dict[str, Any]) -> str:
 
 
 def _videos(protocol: dict[str, Any]) -> str:
-    return f"{protocol['videos']} {protocol['split']} videos"
+    return f"{protocol['videos']} {protocol['split']} video" + "s" * (protocol["videos"] > 1)
 
 
 def _with_error(result: dict[str, Any]) -> str:
