@@ -9,9 +9,18 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from bijectors.actnorm import LOG_SCALE_FACTOR, normalizing_statistics
+from bijectors.actnorm import LOG_SCALE_FACTOR
 from bijectors.invertible_conv import mix_channels
-from videoflow_tf.networks import Folded, activate, conv2d, dropout, initial_kernel, taps_outside
+from videoflow_tf.networks import (
+    Folded,
+    activate,
+    conv2d,
+    dropout,
+    edge_response,
+    initial_kernel,
+    normalize,
+    taps_outside,
+)
 from videoflow_tf.seeds import split_seed
 
 
@@ -77,26 +86,17 @@ class CausalEdgeConv3D(tf.Module):
     def _edge_response(self, kernel: tf.Tensor, size: tuple[int, int], steps: int) -> tf.Tensor:
         """Response to the padding, [steps, 1, H, W, D] or [1, 1, H, W, D] for all steps: at the frame's border, and
         before the first step everywhere; kernel [1 or 2, 3, 3, 1, D]."""
-        border = taps_outside(3, size, self.dilation)[np.newaxis]  # [1, H*W, 9]
+        border = taps_outside(3, size, self.dilation)  # [1, H*W, 9]
         outside = [border] * self.taps
         if self.taps == 2 and steps == self.window:
             before = np.concatenate([np.ones_like(border), np.repeat(border, steps - 1, axis=0)])
             outside = [before, np.repeat(border, steps, axis=0)]
-        outside = np.concatenate(outside, axis=-1)  # [steps or 1, H*W, taps * 9]
-        response = tf.matmul(
-            tf.constant(outside.reshape(-1, outside.shape[-1]), kernel.dtype),
-            tf.reshape(kernel, [outside.shape[-1], -1]),
-        )
-        return tf.reshape(response, [outside.shape[0], 1, *size, kernel.shape[-1]])
+        return tf.expand_dims(edge_response(kernel, np.concatenate(outside, axis=-1), size), axis=1)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         """x [K, N, H, W, C], all steps."""
         if not self.starts_at_zero:
-            self.bias.assign(tf.zeros_like(self.bias))
-            self.log_scale.assign(tf.zeros_like(self.log_scale))
-            bias, log_scale = normalizing_statistics(self(x, self.window), axes=[1, 2, 3])
-            self.bias.assign(bias)
-            self.log_scale.assign(log_scale)
+            normalize(self.bias, self.log_scale, lambda: self(x, self.window), axes=[1, 2, 3])
         return self(x, self.window)
 
 
@@ -111,8 +111,7 @@ def last_steps(per_step: tf.Variable, steps: int) -> tf.Tensor:
     """The parameters of the last of K steps, [K, D] -> [steps, 1, 1, 1, D]; [D], shared by all steps, stays so."""
     if per_step.shape.rank == 1:
         return tf.convert_to_tensor(per_step)
-    kept = per_step if steps == per_step.shape[0] else per_step[-steps:]
-    return tf.reshape(kept, [steps, 1, 1, 1, per_step.shape[-1]])
+    return tf.reshape(per_step[-steps:], [steps, 1, 1, 1, per_step.shape[-1]])
 
 
 def fold_scale(kernel: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -167,11 +166,7 @@ class Activation3D(tf.Module):
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         """x [K, N, H, W, C], all steps."""
         for index, (bias, log_scale) in enumerate(zip(self.biases, self.log_scales, strict=True)):
-            bias.assign(tf.zeros_like(bias))
-            log_scale.assign(tf.zeros_like(log_scale))
-            values = normalizing_statistics(self._fold_one(index, self.window)(x), axes=[1, 2, 3])
-            bias.assign(values[0])
-            log_scale.assign(values[1])
+            normalize(bias, log_scale, lambda i=index: self._fold_one(i, self.window)(x), axes=[1, 2, 3])
         return self.fold(self.window)(x)
 
 

@@ -54,19 +54,28 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
     return tf.batch_to_space(images, block, [[0, extra_h], [0, extra_w]])
 
 
-def edge_response(kernel: tf.Tensor, size: tuple[int, int], dilation: int = 1) -> tf.Tensor:
-    """Response to the edge channel, which is 1 in the zero padding and 0 inside: [k, k, 1, D] -> [1, H, W, D]."""
-    taps = kernel.shape[0]
-    outside = tf.constant(taps_outside(taps, size, dilation), kernel.dtype)
-    return tf.reshape(tf.matmul(outside, tf.reshape(kernel, [taps**2, -1])), [1, *size, kernel.shape[-1]])
+def edge_response(kernel: tf.Tensor, outside: np.ndarray, size: tuple[int, int]) -> tf.Tensor:
+    """Response to the edge channel, which is 1 in the zero padding and 0 inside.
+
+    Args:
+      kernel: [..., 1, D] of n taps in all.
+      outside: bool [S, H*W, n], the taps that fall into the padding at every pixel of S kinds of frames.
+      size: H, W.
+
+    Returns:
+      [S, H, W, D]
+    """
+    kinds, num_pixels, taps = outside.shape
+    mask = tf.constant(outside.reshape(kinds * num_pixels, taps), kernel.dtype)
+    return tf.reshape(tf.matmul(mask, tf.reshape(kernel, [taps, -1])), [kinds, *size, kernel.shape[-1]])
 
 
 @functools.lru_cache(maxsize=64)
-def taps_outside(taps: int, size: tuple[int, int], dilation: int) -> np.ndarray:
-    """Whether each of the k*k taps of a kernel falls into the padding, for every pixel: bool [H*W, k*k]."""
+def taps_outside(taps: int, size: tuple[int, int], dilation: int = 1) -> np.ndarray:
+    """Whether each of the k*k taps of a kernel falls into the padding, for every pixel: bool [1, H*W, k*k]."""
     offsets = dilation * (np.arange(taps) - taps // 2)
     inside = [(0 <= (at := np.arange(n)[:, np.newaxis] + offsets)) & (at < n) for n in size]  # [H, k], [W, k]
-    return ~(inside[0][:, None, :, None] & inside[1][None, :, None, :]).reshape(size[0] * size[1], taps**2)
+    return ~(inside[0][:, None, :, None] & inside[1][None, :, None, :]).reshape(1, size[0] * size[1], taps**2)
 
 
 class EdgeConv2D(tf.Module):
@@ -104,7 +113,7 @@ class EdgeConv2D(tf.Module):
         kernel, offset = self.kernel * scale, self.bias * scale
         if self.has_edge:
             kernel, edge = tf.split(kernel, [self.in_channels, 1], axis=2)
-            offset += edge_response(edge, size)
+            offset += edge_response(edge, taps_outside(self.kernel_size, size), size)
         if paired:
             kernel, offset = deinterleave(kernel), deinterleave(offset)
 
@@ -121,11 +130,7 @@ class EdgeConv2D(tf.Module):
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         if not self.starts_at_zero:
-            self.bias.assign(tf.zeros_like(self.bias))
-            self.log_scale.assign(tf.zeros_like(self.log_scale))
-            bias, log_scale = normalizing_statistics(self(x))
-            self.bias.assign(bias)
-            self.log_scale.assign(log_scale)
+            normalize(self.bias, self.log_scale, lambda: self(x))
         return self(x)
 
 
@@ -134,6 +139,17 @@ def initial_kernel(shape: tuple[int, ...], rng: np.random.Generator | None) -> n
     if rng is None:
         return np.zeros(shape, np.float32)
     return KERNEL_STDDEV * rng.standard_normal(shape, np.float32)
+
+
+def normalize(
+    bias: tf.Variable, log_scale: tf.Variable, evaluate: Callable[[], tf.Tensor], axes: list[int] | None = None
+) -> None:
+    """Sets a layer's shift and scale so that its output has zero mean and unit variance over `axes`, by default all
+    but the last. `evaluate`: the layer on the batch."""
+    for variable in (bias, log_scale):
+        variable.assign(tf.zeros_like(variable))
+    for variable, value in zip((bias, log_scale), normalizing_statistics(evaluate(), axes), strict=True):
+        variable.assign(value)
 
 
 def deinterleave(x: tf.Tensor) -> tf.Tensor:

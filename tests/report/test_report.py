@@ -64,6 +64,9 @@ def test_commands_of_results(micro_config):
     expected = f"{shared} --num_samples=3 --num_frames=4 --temperature=0.5 --seed=1"
     assert command == f"python launch/sample.py --workdir=w {expected}"
 
+    (command,) = result_commands("step-1_x.json", {"protocol": protocol, "ssim": {}}, micro_config, "w")
+    assert command.endswith("--seed=1 --choose=ssim")
+
     metrics = {
         "bits_per_pixel": {},
         "protocol": {"split": "test", "videos": 2, "seed": 1, "dequantization_samples": 5},

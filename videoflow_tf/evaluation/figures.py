@@ -83,9 +83,13 @@ def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
     return list(_KINDS.items()) if "best" in result else [(None, _KINDS["mean"])]
 
 
+def count_videos(protocol: dict[str, Any]) -> str:
+    """ "256 test videos"."""
+    return f"{protocol['videos']} {protocol['split']} video" + "s" * (protocol["videos"] > 1)
+
+
 def _count(protocol: dict[str, Any]) -> str:
-    videos = f"{protocol['videos']} {protocol['split']} video" + "s" * (protocol["videos"] > 1)
-    return videos + (f", {protocol['samples']} samples each" if "samples" in protocol else "")
+    return count_videos(protocol) + (f", {protocol['samples']} samples each" if "samples" in protocol else "")
 
 
 def _title(axis: Axes, protocol: dict[str, Any], spread: str | None) -> None:

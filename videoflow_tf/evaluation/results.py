@@ -44,8 +44,9 @@ def summary(names: Sequence[str], temperatures: Sequence[float], measured: Seque
     """Lines for the terminal: every metric, at each temperature of a sweep."""
     for name in names:
         for i, result in enumerate(measured):
+            protocol = result[name].get("protocol") or result["protocol"]
             label = f"{name} at temperature {temperatures[i]:g}" if temperatures else name
-            yield f"{label}: {_values(result[name])} ({_videos(result[name].get('protocol') or result['protocol'])})"
+            yield f"{label}: {_values(result[name])} ({figures.count_videos(protocol)})"
 
 
 def _values(result: dict[str, Any]) -> str:
@@ -54,10 +55,6 @@ def _values(result: dict[str, Any]) -> str:
     if "importance_weighted" in result:
         return f"{_with_error(result)}, importance-weighted {_with_error(result['importance_weighted'])}"
     return _with_error(result)
-
-
-def _videos(protocol: dict[str, Any]) -> str:
-    return f"{protocol['videos']} {protocol['split']} video" + "s" * (protocol["videos"] > 1)
 
 
 def _with_error(result: dict[str, Any]) -> str:

@@ -68,6 +68,11 @@ class LatentEncoder(tf.Module, abc.ABC):
         """Data-dependent initialisation on a known sequence."""
 
 
+# A `WindowEncoder` as a function of its inputs: (past: `window` latents [N, h, w, c], oldest first; level [N, h, w, c];
+# seed) -> Gaussian [N, h, w, c].
+WindowGaussian = Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]
+
+
 class WindowEncoder(LatentEncoder):
     """An encoder that sees the last K latents, and the first frame's too if `first_frame`.
 
@@ -80,9 +85,8 @@ class WindowEncoder(LatentEncoder):
         self.window = num_past + first_frame
 
     @abc.abstractmethod
-    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
-        """The function (past: `window` latents [N, h, w, c], oldest first; level [N, h, w, c]; seed) -> Gaussian
-        [N, h, w, c], with all that depends on the weights alone computed."""
+    def fold(self) -> WindowGaussian:
+        """The encoder with all that depends on the weights alone computed."""
 
     @abc.abstractmethod
     def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:

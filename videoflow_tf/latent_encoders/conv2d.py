@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, add_noise
+from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian, add_noise
 from videoflow_tf.networks import ConvBlock, ConvStack, EdgeConv2D
 from videoflow_tf.seeds import split_seed
 
@@ -47,7 +47,7 @@ class Conv2DEncoder(WindowEncoder):
     def _stack(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> tf.Tensor:
         return tf.concat(past if level is None else [level.mean, *past], axis=-1)
 
-    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
+    def fold(self) -> WindowGaussian:
         blocks = [block.fold(self.size) for block in self.blocks]
         last = self.last.fold(self.size, paired=True)
 

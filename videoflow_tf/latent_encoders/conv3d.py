@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.causal_networks import CausalConvStack
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, add_noise
+from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian, add_noise
 from videoflow_tf.networks import EdgeConv2D
 from videoflow_tf.seeds import split_seed
 
@@ -54,7 +54,7 @@ class Conv3DEncoder(WindowEncoder):
         """[window, N, h, w, c or 2c]."""
         return tf.stack(past if level is None else [tf.concat([z, level.mean], axis=-1) for z in past])
 
-    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
+    def fold(self) -> WindowGaussian:
         # Only the last time step is used in the end, and a block looks two steps back.
         depth = len(self.blocks)
         steps = [min(self.window, 1 + 2 * (depth - 1 - index)) for index in range(depth)]
@@ -68,7 +68,7 @@ class Conv3DEncoder(WindowEncoder):
             h = add_noise(self._stack(past, level), self.noise, noise_seed)
             for block, kept in zip(blocks, steps, strict=True):
                 change = tf.add_n([branch(h, seeds.pop()) for branch in block])
-                h = (h if h.shape[0] == kept else h[-kept:]) + change
+                h = h[-kept:] + change
             return Gaussian(*tf.split(last(h[-1]), 2, axis=-1))
 
         return gaussian

@@ -69,7 +69,11 @@ class ConvLSTMEncoder(LatentEncoder):
         gates = tf.reshape(gates, [batch, -1, *gates.shape[1:]])
         gates = tf.transpose(gates, [1, 0, 2, 3, 4])  # Time first.
         zeros = tf.zeros_like(gates[0, ..., : self.width]) if gates.shape[0] != 0 else self._zeros(latents)
-        step = lambda state, x: _cell(x + from_hidden(state[1]), state[0])  # noqa: E731
+
+        def step(state: tuple[tf.Tensor, tf.Tensor], gates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            cell, hidden = state
+            return _cell(gates + from_hidden(hidden), cell)
+
         return tf.scan(step, gates, initializer=(zeros, zeros))
 
     def _zeros(self, latents: tf.Tensor) -> tf.Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder
+from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian
 
 
 class PointwiseEncoder(WindowEncoder):
@@ -36,18 +36,19 @@ class PointwiseEncoder(WindowEncoder):
         if self.scale_from == "standard":
             self.fixed_log_scale = tf.Variable(np.zeros(shape), trainable=False, dtype=dtype, name="fixed_log_scale")
 
-    def fold(self) -> Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]:
-        return self._gaussian
+    def fold(self) -> WindowGaussian:
+        own = LOG_SCALE_FACTOR * (self.fixed_log_scale if self.scale_from == "standard" else self.log_scale)
 
-    def _gaussian(self, past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
-        del seed  # Nothing here is random.
-        mean = self.multiplier * past[-1]
-        if level is not None:
-            mean += level.mean
-        if self.scale_from == "level":
-            return Gaussian(mean, level.log_scale)
-        log_scale = self.fixed_log_scale if self.scale_from == "standard" else self.log_scale
-        return Gaussian(mean, tf.broadcast_to(LOG_SCALE_FACTOR * log_scale, tf.shape(mean)))
+        def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+            del seed  # Nothing here is random.
+            mean = self.multiplier * past[-1]
+            if level is not None:
+                mean += level.mean
+            if self.scale_from == "level":
+                return Gaussian(mean, level.log_scale)
+            return Gaussian(mean, tf.broadcast_to(own, tf.shape(mean)))
+
+        return gaussian
 
     def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
         """Nothing: no layer of it has an actnorm."""

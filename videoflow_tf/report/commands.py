@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videoflow_tf.config import PRESETS, VideoFlowConfig
-from videoflow_tf.evaluation import LIKELIHOOD, METRICS
+from videoflow_tf.evaluation import LIKELIHOOD, METRICS, SAMPLE_METRICS
 
 
 def train_command(config: VideoFlowConfig, workdir: str) -> str:
@@ -47,7 +47,9 @@ def result_commands(name: str, result: Any, config: VideoFlowConfig, workdir: st
         found = [("anomaly", _renamed(protocol, names))]
     elif name.startswith("step-"):
         names = {"split": "split", "videos": "num_videos", "samples": "num_samples", "frames": "num_frames"}
-        found = [("sample", _renamed(protocol, names | {"temperature": "temperature", "seed": "seed"}))]
+        flags = _renamed(protocol, names | {"temperature": "temperature", "seed": "seed"})
+        chosen = [metric for metric in SAMPLE_METRICS if metric in result]
+        found = [("sample", flags | ({"choose": chosen[0]} if chosen else {}))]
     else:
         found = []
     return [_command(command, config, {"workdir": workdir} | flags) for command, flags in found]
@@ -57,23 +59,21 @@ def _metrics(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """One command for all metrics that share their flags."""
     commands: dict[str, tuple[list[str], dict[str, Any]]] = {}
     for name in METRICS:
-        if name not in metrics:
-            continue
-        protocol = metrics["protocol"] if name == LIKELIHOOD else metrics[name]["protocol"]
-        names = {"split": "split", "videos": "num_videos", "seed": "seed"}
-        if name == LIKELIHOOD:
-            names |= {"dequantization_samples": "dequantization_samples"}
-        else:
-            names |= {"temperature": "temperature"}
-            names |= {"draws": "fvd_draws", "context_included": "fvd_context"} if name == "fvd" else {}
-            names |= {"samples": "num_samples"} if name != "fvd" else {}
-        flags = _renamed(protocol, names)
-        if name != LIKELIHOOD:
-            flags["num_frames"] = protocol["frames"] - protocol["context"]
-        flags |= {"vgg_weights": "VGG16.h5"} if "vgg_weights" in protocol else {}
-        flags |= {"i3d_path": "I3D"} if "i3d" in protocol else {}
-        commands.setdefault(repr(flags), ([], flags))[0].append(name)
+        if name in metrics:
+            flags = _metric_flags(name, metrics["protocol"] if name == LIKELIHOOD else metrics[name]["protocol"])
+            commands.setdefault(repr(flags), ([], flags))[0].append(name)
     return [("evaluate", {"metrics": tuple(names)} | flags) for names, flags in commands.values()]
+
+
+def _metric_flags(name: str, protocol: dict[str, Any]) -> dict[str, Any]:
+    names = {"split": "split", "videos": "num_videos", "seed": "seed"}
+    if name == LIKELIHOOD:
+        return _renamed(protocol, names | {"dequantization_samples": "dequantization_samples"})
+    own = {"draws": "fvd_draws", "context_included": "fvd_context"} if name == "fvd" else {"samples": "num_samples"}
+    flags = _renamed(protocol, names | {"temperature": "temperature"} | own)
+    flags["num_frames"] = protocol["frames"] - protocol["context"]
+    files = {"vgg_weights": ("vgg_weights", "VGG16.h5"), "i3d": ("i3d_path", "I3D")}
+    return flags | {flag: value for key, (flag, value) in files.items() if key in protocol}
 
 
 def _renamed(protocol: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
