@@ -36,9 +36,17 @@ def build(move_variables):
     return make
 
 
-def interleaved(out: np.ndarray, last: np.ndarray, skip: bool) -> tuple[np.ndarray, np.ndarray]:
+def sequence(encoder, latents: tf.Tensor, own: Gaussian | None, start: int) -> Gaussian:
+    """`encoder.sequence` with what it takes of the level's Gaussians of all frames."""
+    if own is not None and not encoder.needs_past_levels:
+        own = own.frames(start)
+    return encoder.sequence(latents, own, start)
+
+
+def gaussian_of(out: np.ndarray, last: np.ndarray, skip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean and log sigma from the last convolution's output."""
-    return out[..., 0::2] + skip * last, out[..., 1::2]
+    mean, log_scale = np.split(out, 2, axis=-1)
+    return mean + skip * last, log_scale
 
 
 def literal_conv3d(encoder, past: np.ndarray, level: Gaussian | None) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +57,7 @@ def literal_conv3d(encoder, past: np.ndarray, level: Gaussian | None) -> tuple[n
         h = np.concatenate([past, repeated], axis=-1)
     for block in encoder.blocks:
         h = h + sum(reference.causal_conv_stack(h, branch) for branch in block)
-    return interleaved(reference.edge_conv2d(h[:, -1], encoder.last), past[:, -1], encoder.skip)
+    return gaussian_of(reference.edge_conv2d(h[:, -1], encoder.last), past[:, -1], encoder.skip)
 
 
 def literal_conv2d(encoder, past: np.ndarray, level: Gaussian | None) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +65,7 @@ def literal_conv2d(encoder, past: np.ndarray, level: Gaussian | None) -> tuple[n
     h = np.concatenate([*parts, *np.moveaxis(past, 1, 0)], axis=-1)
     for block in encoder.blocks:
         h = h + reference.conv_stack(h, block) if encoder.architecture == "residual" else reference.conv_block(h, block)
-    return interleaved(reference.edge_conv2d(h, encoder.last), past[:, -1], encoder.skip)
+    return gaussian_of(reference.edge_conv2d(h, encoder.last), past[:, -1], encoder.skip)
 
 
 def literal_pointwise(encoder, past: np.ndarray, level: Gaussian | None) -> tuple[np.ndarray, np.ndarray]:
@@ -87,9 +95,9 @@ def test_window_encoders_are_the_literal_ones(build, encoder_changes, level):
     literal = {"conv3d": literal_conv3d, "conv2d": literal_conv2d, "pointwise": literal_pointwise}[kind]
     encoder, latents, own = build(level, **encoder_changes)
     start = encoder.window
-    gaussian = encoder.sequence(latents, own, start)
+    gaussian = sequence(encoder, latents, own, start)
     for t, window in enumerate(literal_windows(encoder, latents.numpy(), start)):
-        given = None if own is None else own.at(np.s_[:, start + t])
+        given = None if own is None else own.frame(start + t)
         mean, log_scale = literal(encoder, window, given)
         np.testing.assert_allclose(gaussian.mean[:, t], mean, atol=1e-12)
         np.testing.assert_allclose(gaussian.log_scale[:, t], log_scale, atol=1e-12)
@@ -110,7 +118,7 @@ def test_conv_lstm_is_the_literal_one(build, level, skip):
         i, new, forget, output = np.split(gates, 4, axis=-1)
         cell = reference.sigmoid(forget + 1) * cell + reference.sigmoid(i) * np.tanh(new)
         hidden = reference.sigmoid(output) * np.tanh(cell)
-        mean, log_scale = interleaved(reference.edge_conv2d(hidden, encoder.last), z[:, t - 1], skip)
+        mean, log_scale = gaussian_of(reference.edge_conv2d(hidden, encoder.last), z[:, t - 1], skip)
         np.testing.assert_allclose(gaussian.mean[:, t - 1], mean, atol=1e-12)
         np.testing.assert_allclose(gaussian.log_scale[:, t - 1], log_scale, atol=1e-12)
 
@@ -119,11 +127,11 @@ def test_conv_lstm_is_the_literal_one(build, level, skip):
 def test_one_frame_at_a_time_is_all_at_once(build, encoder_changes, level):
     encoder, latents, own = build(level, **encoder_changes)
     window = encoder.window
-    expected = encoder.sequence(latents, own, window)
+    expected = sequence(encoder, latents, own, window)
     for given in range(1, FRAMES):  # Also fewer frames than the window: the state still fills up rightly.
-        state = encoder.initial_state(latents[:, :given], None if own is None else own.at(np.s_[:, :given]))
+        state = encoder.initial_state(latents[:, :given], None if own is None else own.frames(0, given))
         for t in range(given, FRAMES):
-            gaussian, state = encoder.make_step()(state, None if own is None else own.at(np.s_[:, t]))
+            gaussian, state = encoder.make_step()(state, None if own is None else own.frame(t))
             if t >= window:
                 np.testing.assert_allclose(gaussian.mean, expected.mean[:, t - window], atol=1e-12)
                 np.testing.assert_allclose(gaussian.log_scale, expected.log_scale[:, t - window], atol=1e-12)
@@ -134,7 +142,7 @@ def test_one_frame_at_a_time_is_all_at_once(build, encoder_changes, level):
 def test_a_later_start_gives_the_same_gaussians(build, encoder_changes, level):
     encoder, latents, own = build(level, **encoder_changes)
     window = encoder.window
-    every, later = encoder.sequence(latents, own, window), encoder.sequence(latents, own, window + 1)
+    every, later = sequence(encoder, latents, own, window), sequence(encoder, latents, own, window + 1)
     np.testing.assert_allclose(later.mean, every.mean[:, 1:], atol=1e-12)
     np.testing.assert_allclose(later.log_scale, every.log_scale[:, 1:], atol=1e-12)
 
@@ -144,7 +152,7 @@ def test_no_gaussian_depends_on_its_own_frame_or_on_later_ones(build, encoder_ch
     encoder, latents, own = build(level, **encoder_changes)
     window, changed_at = encoder.window, FRAMES - 2
     changed = tf.concat([latents[:, :changed_at], latents[:, changed_at:] + 1.0], axis=1)
-    before, after = (encoder.sequence(z, own, window) for z in (latents, changed))
+    before, after = (sequence(encoder, z, own, window) for z in (latents, changed))
     unseen = changed_at - window + 1
     np.testing.assert_array_equal(after.mean[:, :unseen], before.mean[:, :unseen])
     np.testing.assert_array_equal(after.log_scale[:, :unseen], before.log_scale[:, :unseen])

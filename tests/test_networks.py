@@ -29,11 +29,6 @@ def test_edge_conv2d_is_the_literal_one(rng, move_variables, kernel_size, starts
     x = random(2, 5, 4, 3)
     expected = reference.edge_conv2d(x, layer)
     np.testing.assert_allclose(layer(tf.constant(x)), expected, atol=1e-12)
-    np.testing.assert_allclose(
-        layer(tf.constant(x), paired=True),
-        np.concatenate([expected[..., 0::2], expected[..., 1::2]], axis=-1),
-        atol=1e-12,
-    )
 
 
 def test_initial_weights():
@@ -90,10 +85,6 @@ def test_a_stack_is_the_literal_one(rng, move_variables, kind):
     move_variables(stack, 0.2)
     expected = reference.conv_stack(x, stack)
     np.testing.assert_allclose(stack(tf.constant(x)), expected, atol=1e-12)
-    stack.paired = True
-    np.testing.assert_allclose(
-        stack(tf.constant(x)), np.concatenate([expected[..., 0::2], expected[..., 1::2]], axis=-1), atol=1e-12
-    )
 
 
 def test_a_new_stack_gives_zero(rng):

@@ -21,6 +21,7 @@ from videoflow_tf.networks import (
     normalize,
     taps_outside,
 )
+from videoflow_tf.ranges import between
 from videoflow_tf.seeds import split_seed
 
 
@@ -66,14 +67,14 @@ class CausalEdgeConv3D(tf.Module):
         kernel = tf.concat(tf.unstack(kernel), axis=2 if meet_before else 3)
 
         def convolve(x: tf.Tensor) -> tf.Tensor:
-            x = x[-(steps + self.taps - 1) :]
+            x = last_of(x, steps + self.taps - 1)
             if self.taps == 2 and meet_before:
-                x = tf.concat([_one_step_back(x, steps), x[-steps:]], axis=-1)
+                x = tf.concat([_one_step_back(x, steps), last_of(x, steps)], axis=-1)
             y = conv2d(tf.reshape(x, [-1, *x.shape[2:]]), tf.cast(kernel, x.dtype), self.dilation)
             y = tf.reshape(y, [x.shape[0], -1, *y.shape[1:]])
             if self.taps == 2 and not meet_before:
                 from_before, from_present = tf.split(y, 2, axis=-1)
-                y = _one_step_back(from_before, steps) + from_present[-steps:]
+                y = _one_step_back(from_before, steps) + last_of(from_present, steps)
             if scale is not None:
                 y *= tf.cast(scale, x.dtype)
             return y + tf.cast(offset, x.dtype)
@@ -102,16 +103,20 @@ class CausalEdgeConv3D(tf.Module):
 
 def _one_step_back(x: tf.Tensor, steps: int) -> tf.Tensor:
     """The step before each of the last `steps` ones, zeros before the first; x [steps or steps + 1, N, H, W, C]."""
-    if x.shape[0] > steps:
-        return x[:-1]
-    return tf.pad(x[:-1], [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]])
+    before = between(x, 0, -1)
+    return before if x.shape[0] > steps else tf.pad(before, [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]])
+
+
+def last_of(x: tf.Tensor, steps: int) -> tf.Tensor:
+    """The last `steps` time steps of x [m, ...], or all if there are no more."""
+    return between(x, max(0, x.shape[0] - steps))
 
 
 def last_steps(per_step: tf.Variable, steps: int) -> tf.Tensor:
     """The parameters of the last of K steps, [K, D] -> [steps, 1, 1, 1, D]; [D], shared by all steps, stays so."""
     if per_step.shape.rank == 1:
         return tf.convert_to_tensor(per_step)
-    return tf.reshape(per_step[-steps:], [steps, 1, 1, 1, per_step.shape[-1]])
+    return tf.reshape(last_of(per_step, steps), [steps, 1, 1, 1, per_step.shape[-1]])
 
 
 def fold_scale(kernel: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:

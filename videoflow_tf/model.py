@@ -21,6 +21,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.networks import ConvStack
 from videoflow_tf.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
+from videoflow_tf.ranges import between
 from videoflow_tf.seeds import as_seed, fold_in, split_seed
 
 # Noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
@@ -128,10 +129,10 @@ class VideoFlow(tf_keras.Model):
         """log p(x_t | x_<t) of continuous frames start.. of [B, T, H, W, 3], in nats, [B, T - start]."""
         flow_seed, prior_seed = split_seed(training_seed, 2)
         levels, log_det = self._encode(frames, flow_seed)
-        log_prob = log_det[:, start:]
+        log_prob = between(log_det, start, axis=1)
         for prior, clip, seed in zip(self.priors, levels, split_seed(prior_seed, len(levels)), strict=True):
             gaussian = prior.sequence(clip, start, self._condition(), seed)
-            log_prob += tf.reduce_sum(gaussian.log_prob(clip.latents[:, start:]), axis=[2, 3, 4])
+            log_prob += tf.reduce_sum(gaussian.log_prob(between(clip.latents, start, axis=1)), axis=[2, 3, 4])
         return log_prob
 
     def _encode(self, frames: tf.Tensor, seed: tf.Tensor | None = None) -> Encoding:
@@ -456,7 +457,6 @@ def _build_level(config: VideoFlowConfig, level: int, rng: np.random.Generator, 
             config.coupling_activation,
             rng,
             config.coupling_dropout,
-            paired=affine,
             dtype=dtype,
             compute_dtype=tf.bfloat16 if config.bfloat16_networks else None,
         )

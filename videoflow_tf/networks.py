@@ -106,16 +106,13 @@ class EdgeConv2D(tf.Module):
         self.bias = tf.Variable(np.zeros(out_channels), dtype=dtype, name="bias")
         self.log_scale = tf.Variable(np.zeros(out_channels), dtype=dtype, name="log_scale")
 
-    def fold(self, size: tuple[int, int], paired: bool = False) -> Folded:
-        """The layer for images [N, *size, C]. `paired`: the output's channels sorted from interleaved pairs
-        (0, 1, 0, 1, ...) into two halves."""
+    def fold(self, size: tuple[int, int]) -> Folded:
+        """The layer for images [N, *size, C]."""
         scale = tf.exp(LOG_SCALE_FACTOR * self.log_scale)
         kernel, offset = self.kernel * scale, self.bias * scale
         if self.has_edge:
             kernel, edge = tf.split(kernel, [self.in_channels, 1], axis=2)
             offset += edge_response(edge, taps_outside(self.kernel_size, size), size)
-        if paired:
-            kernel, offset = deinterleave(kernel), deinterleave(offset)
 
         def convolve(x: tf.Tensor) -> tf.Tensor:
             k, b = tf.cast(kernel, x.dtype), tf.cast(offset, x.dtype)
@@ -125,8 +122,8 @@ class EdgeConv2D(tf.Module):
 
         return convolve
 
-    def __call__(self, x: tf.Tensor, paired: bool = False) -> tf.Tensor:
-        return self.fold(tuple(x.shape[1:3]), paired)(x)
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return self.fold(tuple(x.shape[1:3]))(x)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         if not self.starts_at_zero:
@@ -150,12 +147,6 @@ def normalize(
         variable.assign(tf.zeros_like(variable))
     for variable, value in zip((bias, log_scale), normalizing_statistics(evaluate(), axes), strict=True):
         variable.assign(value)
-
-
-def deinterleave(x: tf.Tensor) -> tf.Tensor:
-    """Channels (a0, b0, a1, b1, ...) -> (a0, a1, ..., b0, b1, ...)."""
-    *leading, channels = x.shape
-    return tf.reshape(tf.linalg.matrix_transpose(tf.reshape(x, [*leading, channels // 2, 2])), x.shape)
 
 
 class Activation2D(tf.Module):
@@ -224,8 +215,7 @@ class ConvBlock(tf.Module):
 class ConvStack(tf.Module):
     """A `ConvBlock`, then a 3x3 convolution that starts at zero; [N, H, W, C] -> [N, H, W, D].
 
-    `paired`: the official model interleaves the two parameters of an affine coupling on the channels; they are
-    returned as two halves. `compute_dtype`: of the activations; variables, input and output have `dtype`.
+    `compute_dtype`: of the activations; variables, input and output have `dtype`.
     """
 
     def __init__(
@@ -236,23 +226,21 @@ class ConvStack(tf.Module):
         activation: str,
         rng: np.random.Generator,
         dropout_rate: float = 0.0,
-        paired: bool = False,
         dtype: tf.DType = tf.float32,
         compute_dtype: tf.DType | None = None,
         name: str = "stack",
     ) -> None:
         super().__init__(name=name)
-        self.paired = paired
         self.compute_dtype = compute_dtype or dtype
         self.block = ConvBlock(in_channels, width, activation, rng, dropout_rate, dtype)
         self.last = EdgeConv2D(width, out_channels, None, dtype=dtype, name="last")
 
     def fold(self, size: tuple[int, int]) -> Folded:
-        block, last = self.block.fold(size), self.last.fold(size, self.paired)
+        block, last = self.block.fold(size), self.last.fold(size)
         return lambda x, seed=None: tf.cast(last(block(tf.cast(x, self.compute_dtype), seed)), x.dtype)
 
     def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         return self.fold(tuple(x.shape[1:3]))(x, seed)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        return self.last(self.block.initialize(x), self.paired)
+        return self.last(self.block.initialize(x))

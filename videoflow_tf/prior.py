@@ -15,6 +15,7 @@ from tensorflow_probability import distributions as tfd
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import LATENT_ENCODERS, Gaussian
 from videoflow_tf.networks import EdgeConv2D
+from videoflow_tf.ranges import between
 from videoflow_tf.seeds import as_seed, split_seed, standard_normal
 
 
@@ -54,11 +55,17 @@ class LatentPrior(tf.Module):
         """The Gaussian of every frame without its past, [B, T, h, w, c]."""
         shape = tf.stack([batch, frames, *self.latent_shape])
         if not self.is_top:
-            own = self.own(tf.reshape(hidden, [-1, *self.latent_shape]), paired=True)
+            own = self.own(tf.reshape(hidden, [-1, *self.latent_shape]))
             return Gaussian(*(tf.reshape(t, shape) for t in tf.split(own, 2, axis=-1)))
         zeros = tf.zeros([1, *self.latent_shape], self.dtype)
-        own = self.own(zeros, paired=True) if self.own is not None else tf.concat([zeros, zeros], axis=-1)
+        own = self.own(zeros) if self.own is not None else tf.concat([zeros, zeros], axis=-1)
         return Gaussian(*(tf.broadcast_to(t, shape) for t in tf.split(own, 2, axis=-1)))
+
+    def _own_since(self, clip: LevelLatents, start: int) -> Gaussian:
+        """`own_gaussian` of frames start.. of a known clip."""
+        hidden = None if self.is_top else between(clip.hidden, start, axis=1)
+        shape = tf.shape(clip.latents)
+        return self.own_gaussian(hidden, shape[0], shape[1] - start)
 
     def _level_input(self, own: Gaussian) -> Gaussian | None:
         return None if self.is_top else own
@@ -73,16 +80,17 @@ class LatentPrior(tf.Module):
           condition: bool [], false to use no frame's past; None is true.
           seed: int32 [2] in training, for noise and dropout.
         """
-        shape = tf.shape(clip.latents)
-        own = self.own_gaussian(clip.hidden, shape[0], shape[1])
-        alone = own.at(np.s_[:, start:])
         frames = clip.latents.shape[1]
         if self.encoder is None or (frames is not None and frames <= self.encoder.window):
-            return alone
+            return self._own_since(clip, start)
+        since = 0 if self.encoder.needs_past_levels else start
+        own = self._own_since(clip, since)
+        alone = own.frames(start - since)
         first = max(start, self.encoder.window)
-        encoded = self.encoder.sequence(clip.latents, self._level_input(own), first, seed)
+        level = own if self.encoder.needs_past_levels else own.frames(first - since)
+        encoded = self.encoder.sequence(clip.latents, self._level_input(level), first, seed)
         if first > start:
-            early = alone.at(np.s_[:, : first - start])
+            early = alone.frames(0, first - start)
             encoded = Gaussian(*(tf.concat(pair, axis=1) for pair in zip(early, encoded, strict=True)))
         return encoded if condition is None else _choose(condition, encoded, alone)
 
@@ -115,7 +123,7 @@ class LatentPrior(tf.Module):
         static_batch = noise.shape[0]
 
         def draw(t: tf.Tensor, state, drawn: tf.TensorArray):
-            alone = own.at(np.s_[:, t])
+            alone = own.frame(t)
             gaussian, state = step(state, self._level_input(alone))
             if given < self.encoder.window:
                 gaussian = _choose(t + given >= self.encoder.window, gaussian, alone)
@@ -135,8 +143,7 @@ class LatentPrior(tf.Module):
     def initialize(self, clip: LevelLatents) -> None:
         """Data-dependent initialisation of the latent encoder on a known clip."""
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
-            shape = tf.shape(clip.latents)
-            own = self.own_gaussian(clip.hidden, shape[0], shape[1])
+            own = self._own_since(clip, 0 if self.encoder.needs_past_levels else self.encoder.window)
             self.encoder.initialize(clip.latents, self._level_input(own))
 
 

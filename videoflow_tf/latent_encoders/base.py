@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from videoflow_tf.ranges import between
 from videoflow_tf.seeds import ALGORITHM
 
 
@@ -23,9 +24,13 @@ class Gaussian(NamedTuple):
         scaled = (z - self.mean) * tf.exp(-self.log_scale)
         return -0.5 * tf.square(scaled) - self.log_scale - 0.5 * math.log(2 * math.pi)
 
-    def at(self, index: Any) -> Gaussian:
-        """The Gaussian of some frames or examples."""
-        return Gaussian(self.mean[index], self.log_scale[index])
+    def frames(self, start: int, stop: int | None = None) -> Gaussian:
+        """The Gaussians of frames start..stop-1 of [B, T, h, w, c]."""
+        return Gaussian(*(between(t, start, stop, axis=1) for t in self))
+
+    def frame(self, t: int | tf.Tensor) -> Gaussian:
+        """The Gaussian of frame t of [B, T, h, w, c]."""
+        return Gaussian(self.mean[:, t], self.log_scale[:, t])
 
 
 class LatentEncoder(tf.Module, abc.ABC):
@@ -40,6 +45,8 @@ class LatentEncoder(tf.Module, abc.ABC):
     """
 
     window: int
+    # Whether `sequence` takes the level's Gaussians of all frames, and not only of those that it is asked for.
+    needs_past_levels = False
 
     @abc.abstractmethod
     def sequence(
@@ -47,7 +54,8 @@ class LatentEncoder(tf.Module, abc.ABC):
     ) -> Gaussian:
         """Gaussians [B, T - start, h, w, c] of frames start.. of the sequence, start >= window.
 
-        `seed`: int32 [2], in training; turns on noise and dropout.
+        `level`: of frames start.., or of all if `needs_past_levels`. `seed`: int32 [2], in training; turns on noise and
+        dropout.
         """
 
     @abc.abstractmethod
@@ -65,7 +73,7 @@ class LatentEncoder(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
-        """Data-dependent initialisation on a known sequence."""
+        """Data-dependent initialisation on a known sequence; `level` as for `sequence` from frame `window` on."""
 
 
 # A `WindowEncoder` as a function of its inputs: (past: `window` latents [N, h, w, c], oldest first; level [N, h, w, c];
@@ -95,22 +103,24 @@ class WindowEncoder(LatentEncoder):
     def sequence(
         self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
     ) -> Gaussian:
-        windows, level = self._fold(latents, level, start)
+        windows, level = self._as_batch(latents, level, start)
         gaussian = self._with_skip(self.fold()(windows, level, seed), windows)
         shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(latents)[2:]], axis=0)
         return Gaussian(*(tf.reshape(t, shape) for t in gaussian))
 
     def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
-        self.initialize_windows(*self._fold(latents, level, self.window))
+        self.initialize_windows(*self._as_batch(latents, level, self.window))
 
-    def _fold(self, latents: tf.Tensor, level: Gaussian | None, start: int) -> tuple[list[tf.Tensor], Gaussian | None]:
-        """The past of frames start.., time folded into the batch: `window` latents [B*(T-start), h, w, c]."""
+    def _as_batch(
+        self, latents: tf.Tensor, level: Gaussian | None, start: int
+    ) -> tuple[list[tf.Tensor], Gaussian | None]:
+        """The past of frames start.. and their level, time folded into the batch: [B*(T-start), h, w, c] each."""
         k = self.num_past
-        past = [latents[:, start - k + i : -(k - i)] for i in range(k)]
+        past = [between(latents, start - k + i, i - k, axis=1) for i in range(k)]
         if self.first_frame:
-            past.insert(0, tf.broadcast_to(latents[:, :1], tf.shape(past[0])))
+            past.insert(0, tf.broadcast_to(between(latents, 0, 1, axis=1), tf.shape(past[0])))
         if level is not None:
-            level = Gaussian(*(_as_images(t[:, start:]) for t in level))
+            level = Gaussian(*(_as_images(t) for t in level))
         return [_as_images(t) for t in past], level
 
     def _with_skip(self, gaussian: Gaussian, past: Sequence[tf.Tensor]) -> Gaussian:

@@ -49,7 +49,7 @@ class Conv2DEncoder(WindowEncoder):
 
     def fold(self) -> WindowGaussian:
         blocks = [block.fold(self.size) for block in self.blocks]
-        last = self.last.fold(self.size, paired=True)
+        last = self.last.fold(self.size)
 
         def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
             noise_seed, *seeds = split_seed(seed, 1 + len(blocks))

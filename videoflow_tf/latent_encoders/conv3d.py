@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from videoflow_tf.causal_networks import CausalConvStack
+from videoflow_tf.causal_networks import CausalConvStack, last_of
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian, add_noise
 from videoflow_tf.networks import EdgeConv2D
@@ -61,15 +61,15 @@ class Conv3DEncoder(WindowEncoder):
         blocks = [
             [branch.fold(self.size, kept) for branch in block] for block, kept in zip(self.blocks, steps, strict=True)
         ]
-        last = self.last.fold(self.size, paired=True)
+        last = self.last.fold(self.size)
 
         def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
             noise_seed, *seeds = split_seed(seed, 1 + depth * len(self.dilations))
             h = add_noise(self._stack(past, level), self.noise, noise_seed)
             for block, kept in zip(blocks, steps, strict=True):
                 change = tf.add_n([branch(h, seeds.pop()) for branch in block])
-                h = h[-kept:] + change
-            return Gaussian(*tf.split(last(h[-1]), 2, axis=-1))
+                h = last_of(h, kept) + change
+            return Gaussian(*tf.split(last(last_of(h, 1)[0]), 2, axis=-1))
 
         return gaussian
 

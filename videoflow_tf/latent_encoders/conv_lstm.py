@@ -11,6 +11,7 @@ import tensorflow as tf
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, add_noise
 from videoflow_tf.networks import EdgeConv2D, Folded
+from videoflow_tf.ranges import between
 
 
 class State(NamedTuple):
@@ -29,6 +30,7 @@ class ConvLSTMEncoder(LatentEncoder):
     """
 
     window = 1
+    needs_past_levels = True
 
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv_lstm"
@@ -60,9 +62,9 @@ class ConvLSTMEncoder(LatentEncoder):
     def _run(self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
         image = latents.shape[2:]
-        previous = tf.reshape(latents[:, :-1], [-1, *image])
+        previous = tf.reshape(between(latents, 0, -1, axis=1), [-1, *image])
         if level is not None:
-            level = Gaussian(*(tf.reshape(t[:, 1:], [-1, *image]) for t in level))
+            level = Gaussian(*(tf.reshape(t, [-1, *image]) for t in level.frames(1)))
         from_input, from_hidden = self._fold_gates()
         gates = from_input(self._input(previous, level, seed))
         batch = tf.shape(latents)[0]
@@ -82,7 +84,7 @@ class ConvLSTMEncoder(LatentEncoder):
 
     def _fold_gaussian(self) -> Callable[[tf.Tensor, tf.Tensor], Gaussian]:
         """The function (hidden [N, h, w, width], last latent [N, h, w, c]) -> Gaussian [N, h, w, c]."""
-        last_conv = self.last.fold(self.size, paired=True)
+        last_conv = self.last.fold(self.size)
 
         def gaussian(hidden: tf.Tensor, last: tf.Tensor) -> Gaussian:
             mean, log_scale = tf.split(last_conv(hidden), 2, axis=-1)
@@ -94,8 +96,8 @@ class ConvLSTMEncoder(LatentEncoder):
         self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
     ) -> Gaussian:
         _, hidden = self._run(latents, level, seed)
-        hidden = tf.transpose(hidden[start - 1 :], [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
-        last = latents[:, start - 1 : -1]
+        hidden = tf.transpose(between(hidden, start - 1), [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
+        last = between(latents, start - 1, -1, axis=1)
         shape = tf.shape(last)
         images = [tf.reshape(t, [-1, *t.shape[2:]]) for t in (hidden, last)]
         return Gaussian(*(tf.reshape(t, shape) for t in self._fold_gaussian()(*images)))

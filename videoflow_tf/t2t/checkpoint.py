@@ -162,5 +162,5 @@ def _fitted(slot: Slot, array: np.ndarray) -> np.ndarray:
                 f"{array.shape[0]} places in the batch, and here they differ; such a model exists for that batch alone "
                 "and cannot be loaded"
             )
-        return array[0]
-    return array.reshape(shape)
+        array = array[0]
+    return slot.from_official(array)

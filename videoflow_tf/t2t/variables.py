@@ -22,6 +22,7 @@ class Slot(NamedTuple):
     """Where an official variable lives: one of ours, or one time step of it.
 
     The official array has `extra_dims` more dimensions in front, all of size one; with `per_video` one more, the batch.
+    `interleaved`: its last dimension holds shift and scale, or mean and log sigma, in turns; ours holds them as halves.
     """
 
     name: str
@@ -29,11 +30,23 @@ class Slot(NamedTuple):
     time_step: int | None = None
     extra_dims: int = 0
     per_video: bool = False
+    interleaved: bool = False
 
     def shape(self) -> tuple[int, ...]:
         """Of our variable, or of one time step of it."""
         shape = tuple(self.variable.shape)
         return shape if self.time_step is None else shape[1:]
+
+    def from_official(self, array: np.ndarray) -> np.ndarray:
+        """The values of an official array, of its shape or ours, in our shape."""
+        array = array.reshape(self.shape())
+        return np.concatenate([array[..., 0::2], array[..., 1::2]], axis=-1) if self.interleaved else array
+
+    def to_official(self, value: np.ndarray) -> np.ndarray:
+        """The inverse of `from_official`, but for the shape, which stays ours."""
+        if not self.interleaved:
+            return value
+        return np.stack(np.split(value, 2, axis=-1), axis=-1).reshape(value.shape)
 
 
 def to_official(model: VideoFlow, values: Sequence[Any], variables: Sequence[tf.Variable]) -> dict[str, np.ndarray]:
@@ -46,7 +59,7 @@ def to_official(model: VideoFlow, values: Sequence[Any], variables: Sequence[tf.
     for slot in official_slots(model):
         if slot.variable.ref() in by_variable:
             value = np.asarray(by_variable[slot.variable.ref()])
-            found[slot.name] = value if slot.time_step is None else value[slot.time_step]
+            found[slot.name] = slot.to_official(value if slot.time_step is None else value[slot.time_step])
     return found
 
 
@@ -78,7 +91,7 @@ def _flow_step(step: FlowStep, coupling: str) -> Iterator[Slot]:
     yield Slot("invertible/U", step.conv.upper)
     yield Slot("invertible/sign_S", step.conv.sign_s)
     yield Slot("invertible/log_S", step.conv.log_s)
-    yield from _scoped(f"{coupling}/nn", _conv_stack(step.coupling.network))
+    yield from _scoped(f"{coupling}/nn", _conv_stack(step.coupling.network, interleaved=coupling == "affine"))
 
 
 def _actnorm(bias: tf.Variable, log_scale: tf.Variable, time_step: int | None = None) -> Iterator[Slot]:
@@ -87,12 +100,11 @@ def _actnorm(bias: tf.Variable, log_scale: tf.Variable, time_step: int | None = 
     yield Slot(f"{scope}_scale/logs", log_scale, time_step, extra_dims=3)
 
 
-def _conv2d(conv: EdgeConv2D) -> Iterator[Slot]:
-    yield Slot("W", conv.kernel)
-    if conv.starts_at_zero:
-        yield from _zeros_scaling(conv.bias, conv.log_scale)
-    else:
-        yield from _actnorm(conv.bias, conv.log_scale)
+def _conv2d(conv: EdgeConv2D, interleaved: bool = False) -> Iterator[Slot]:
+    slots = [Slot("W", conv.kernel)]
+    norm = _zeros_scaling if conv.starts_at_zero else _actnorm
+    slots.extend(norm(conv.bias, conv.log_scale))
+    yield from (slot._replace(interleaved=interleaved) for slot in slots)
 
 
 def _zeros_scaling(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
@@ -114,9 +126,9 @@ def _conv_block(block: ConvBlock) -> Iterator[Slot]:
     yield from _activation2d(block.activation)
 
 
-def _conv_stack(stack: ConvStack) -> Iterator[Slot]:
+def _conv_stack(stack: ConvStack, interleaved: bool = False) -> Iterator[Slot]:
     yield from _scoped("conv_block", _conv_block(stack.block))
-    yield from _scoped("zeros", _conv2d(stack.last))
+    yield from _scoped("zeros", _conv2d(stack.last, interleaved))
 
 
 def _actnorm3d(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
@@ -142,7 +154,7 @@ def _causal_stack(stack: CausalConvStack) -> Iterator[Slot]:
 
 
 def _level_prior(prior: LatentPrior) -> Iterator[Slot]:
-    yield from _scoped("level_prior/conv2d", _conv2d(prior.own))
+    yield from _scoped("level_prior/conv2d", _conv2d(prior.own, interleaved=True))
     encoder = prior.encoder
     if isinstance(encoder, Conv3DEncoder):
         yield from _scoped("latent_stack", _conv3d_encoder(encoder))
@@ -150,7 +162,7 @@ def _level_prior(prior: LatentPrior) -> Iterator[Slot]:
         yield from _scoped("latent_stack", _conv2d_encoder(encoder))
     elif isinstance(encoder, ConvLSTMEncoder):
         yield from _lstm_cell(encoder)
-        yield from _scoped("state_to_dist/conv2d", _conv2d(encoder.last))
+        yield from _scoped("state_to_dist/conv2d", _conv2d(encoder.last, interleaved=True))
     elif isinstance(encoder, PointwiseEncoder):
         yield from _scoped("latent_prior", _pointwise(encoder))
         if encoder.scale_from == "standard":
@@ -160,7 +172,7 @@ def _level_prior(prior: LatentPrior) -> Iterator[Slot]:
 def _top_prior(prior: LatentPrior, conditional: bool) -> Iterator[Slot]:
     if prior.own is not None:
         scope = "unconditional" if conditional else "top_prior"
-        yield from _scoped(f"{scope}/top_learn_prior/conv2d", _conv2d(prior.own))
+        yield from _scoped(f"{scope}/top_learn_prior/conv2d", _conv2d(prior.own, interleaved=True))
     encoder = prior.encoder
     if isinstance(encoder, Conv3DEncoder):
         yield from _scoped("top/conv3d", _conv3d_encoder(encoder))
@@ -168,7 +180,7 @@ def _top_prior(prior: LatentPrior, conditional: bool) -> Iterator[Slot]:
         yield from _scoped("top/conditional", _conv2d_encoder(encoder))
     elif isinstance(encoder, ConvLSTMEncoder):
         yield from _scoped("top", _lstm_cell(encoder))
-        yield from _scoped("top/conditional/conv2d", _conv2d(encoder.last))
+        yield from _scoped("top/conditional/conv2d", _conv2d(encoder.last, interleaved=True))
     elif isinstance(encoder, PointwiseEncoder):
         yield from _scoped("top/conditional", _pointwise(encoder))
 
@@ -180,7 +192,7 @@ def _conv3d_encoder(encoder: Conv3DEncoder) -> Iterator[Slot]:
             continue
         for j, branch in enumerate(branches):
             yield from _scoped(f"dil_latent_3d_res_{i}/dil_{j}", _causal_stack(branch))
-    yield from _scoped("res_final", _conv2d(encoder.last))
+    yield from _scoped("res_final", _conv2d(encoder.last, interleaved=True))
 
 
 def _conv2d_encoder(encoder: Conv2DEncoder) -> Iterator[Slot]:
@@ -193,7 +205,7 @@ def _conv2d_encoder(encoder: Conv2DEncoder) -> Iterator[Slot]:
     first = 1 if encoder.architecture == "conv_blocks" else 0
     for i, block in enumerate(encoder.blocks, first):
         yield from _scoped(block_name.format(i), part(block))
-    yield from _scoped(last, _conv2d(encoder.last))
+    yield from _scoped(last, _conv2d(encoder.last, interleaved=True))
 
 
 def _lstm_cell(encoder: ConvLSTMEncoder) -> Iterator[Slot]:

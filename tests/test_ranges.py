@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from videoflow_tf.ranges import between
+
+RANGES = [(0, None), (0, 5), (2, None), (1, 4), (0, -1), (-2, None), (1, -1), (-3, -1)]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("start, stop", RANGES)
+@pytest.mark.parametrize("static", [True, False])
+def test_between_is_a_slice_in_value_and_gradient(axis, start, stop, static):
+    x = np.random.default_rng(0).normal(size=(5, 5, 2))
+    index = (slice(None),) * axis + (slice(start, stop),)
+    weights = np.random.default_rng(1).normal(size=x[index].shape)
+
+    @tf.function(input_signature=[tf.TensorSpec([5, 5, 2] if static else [None, None, 2], tf.float64)])
+    def value_and_gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = between(x, start, stop, axis)
+            loss = tf.reduce_sum(y * weights)
+        return y, tape.gradient(loss, x)
+
+    y, gradient = value_and_gradient(x)
+    np.testing.assert_array_equal(y, x[index])
+    expected = np.zeros_like(x)
+    expected[index] = weights
+    np.testing.assert_array_equal(gradient, expected)
+
+
+def test_all_of_a_tensor_is_the_tensor():
+    x = tf.zeros([3, 2])
+    assert between(x, 0) is x and between(x, 0, 3) is x and between(x, -3) is x
