@@ -37,6 +37,9 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     """Training steps, those of a flow of plain TFP parts and of our flow alone, and matrix products, in turns."""
     from work import training_task
 
+    from videoflow_tf import threads
+
+    threads.suit_training_steps(work.jit_compile)
     tasks = {"train": training_task(work)}
     if args.plain_tfp:
         import plain_tfp

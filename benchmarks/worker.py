@@ -28,6 +28,9 @@ def imports(work: Work) -> dict[str, Any]:
 
 def train(work: Work) -> dict[str, Any]:
     """Three steps: the third finds all memory of a step allocated before."""
+    from videoflow_tf import threads
+
+    threads.suit_training_steps(work.jit_compile)
     return _timed(training_task, work, 3)
 
 

@@ -28,8 +28,9 @@ def main(argv: list[str]) -> None:
     if saved is not None:
         checkpoints.check_same_run(saved, config, _WORKDIR.value)
     cli.load_tensorflow()
-    from videoflow_tf import training
+    from videoflow_tf import threads, training
 
+    threads.suit_training_steps(_JIT_COMPILE.value)
     training.train(config, _WORKDIR.value, _DATA_DIR.value, _STRATEGY.value, _DETERMINISTIC.value, _JIT_COMPILE.value)
 
 
