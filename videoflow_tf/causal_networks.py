@@ -57,10 +57,23 @@ class CausalEdgeConv3D(tf.Module):
 
     def fold(self, size: tuple[int, int], steps: int) -> Folded:
         """The layer for [m, N, *size, C] -> [steps, N, *size, D]."""
-        edge, kernel = tf.split(self.kernel, [1, self.in_channels], axis=3)
-        bias, scale = last_steps(self.bias, steps), tf.exp(LOG_SCALE_FACTOR * last_steps(self.log_scale, steps))
-        offset = (self._edge_response(edge, size, steps) + bias) * scale
-        kernel, scale = fold_scale(kernel, scale)
+        if self.starts_at_zero:
+            scale = tf.exp(LOG_SCALE_FACTOR * self.log_scale)
+            return self._fold_convolution(self.kernel * scale, self.bias * scale, size, steps)
+        convolve, scale = self.fold_unscaled(size, steps)
+        return lambda x: convolve(x) * tf.reshape(scale, [steps, 1, 1, 1, -1])
+
+    def fold_unscaled(self, size: tuple[int, int], steps: int) -> tuple[Folded, tf.Tensor]:
+        """The layer without its scale per time step, and that scale, [steps, D]: positive, so that it may as well be
+        applied after a relu."""
+        bias = tf.reshape(last_of(self.bias, steps), [steps, 1, 1, 1, -1])
+        scale = tf.exp(LOG_SCALE_FACTOR * last_of(self.log_scale, steps))
+        return self._fold_convolution(self.kernel, bias, size, steps), scale
+
+    def _fold_convolution(self, kernel: tf.Tensor, bias: tf.Tensor, size: tuple[int, int], steps: int) -> Folded:
+        """Convolution with edge bias, and bias [D] or [steps, 1, 1, 1, D]."""
+        edge, kernel = tf.split(kernel, [1, self.in_channels], axis=3)
+        offset = self._edge_response(edge, size, steps) + bias
         # The two steps meet on the side that has fewer channels: side by side on the way in, or summed on the way out.
         # (But to convolve a step for the one after it alone would be half in vain.)
         meet_before = self.in_channels <= kernel.shape[-1] or steps < self.window
@@ -75,8 +88,6 @@ class CausalEdgeConv3D(tf.Module):
             if self.taps == 2 and not meet_before:
                 from_before, from_present = tf.split(y, 2, axis=-1)
                 y = _one_step_back(from_before, steps) + last_of(from_present, steps)
-            if scale is not None:
-                y *= tf.cast(scale, x.dtype)
             return y + tf.cast(offset, x.dtype)
 
         return convolve
@@ -112,21 +123,6 @@ def last_of(x: tf.Tensor, steps: int) -> tf.Tensor:
     return between(x, max(0, x.shape[0] - steps))
 
 
-def last_steps(per_step: tf.Variable, steps: int) -> tf.Tensor:
-    """The parameters of the last of K steps, [K, D] -> [steps, 1, 1, 1, D]; [D], shared by all steps, stays so."""
-    if per_step.shape.rank == 1:
-        return tf.convert_to_tensor(per_step)
-    return tf.reshape(last_of(per_step, steps), [steps, 1, 1, 1, per_step.shape[-1]])
-
-
-def fold_scale(kernel: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """The kernel [..., C, D] with the scale [D] or [steps, 1, 1, 1, D] in it, if one holds for all steps, and
-    otherwise the scale that the output [steps, N, H, W, D] is yet to be multiplied by."""
-    if scale.shape.rank == 1 or scale.shape[0] == 1:
-        return kernel * tf.reshape(scale, [-1]), None
-    return kernel, scale
-
-
 class Activation3D(tf.Module):
     """`Activation2D` with shift and scale per time step; [m, N, H, W, C] -> the same, the last m of K steps."""
 
@@ -144,27 +140,30 @@ class Activation3D(tf.Module):
         self.biases = [tf.Variable(zeros, dtype=dtype, name=f"bias_{i}") for i in range(count)]
         self.log_scales = [tf.Variable(zeros, dtype=dtype, name=f"log_scale_{i}") for i in range(count)]
 
-    def fold(self, steps: int) -> Folded:
-        """The layer for [steps, N, H, W, C]."""
-        layers = [self._fold_one(i, steps) for i in range(len(self.kernels))]
+    def fold(self, steps: int, scale: tf.Tensor | None = None) -> Folded:
+        """The layer for [steps, N, H, W, C]. `scale`: [steps, C], what the input is yet to be multiplied by."""
+        layers = [self._fold_one(i, steps, scale) for i in range(len(self.kernels))]
         return lambda x: activate(*(layer(x) for layer in layers))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         return self.fold(x.shape[0])(x)
 
-    def _fold_one(self, index: int, steps: int) -> Folded:
-        """The index-th linear map, before the activation function."""
-        scale = tf.exp(LOG_SCALE_FACTOR * last_steps(self.log_scales[index], steps))
-        offset = last_steps(self.biases[index], steps) * scale
-        kernel, scale = fold_scale(self.kernels[index], scale)
+    def _fold_one(self, index: int, steps: int, input_scale: tf.Tensor | None = None) -> Folded:
+        """The index-th linear map, before the activation function: a matrix of its own for every step, with all scales
+        in it, is cheaper than to scale the activations."""
+        scale = tf.exp(LOG_SCALE_FACTOR * last_of(self.log_scales[index], steps))
+        offset = last_of(self.biases[index], steps) * scale
+        matrix = self.kernels[index] * tf.expand_dims(scale, 1)  # [steps, C, D]
+        if input_scale is not None:
+            matrix *= tf.expand_dims(input_scale, 2)
 
         def mix(x: tf.Tensor) -> tf.Tensor:
-            images = tf.reshape(x, [-1, *x.shape[2:]])
-            if scale is None:
-                y = mix_channels(images, tf.cast(kernel, x.dtype), tf.cast(tf.reshape(offset, [-1]), x.dtype))
-                return tf.reshape(y, [steps, -1, *y.shape[1:]])
-            y = mix_channels(images, tf.cast(kernel, x.dtype))
-            return tf.reshape(y, [steps, -1, *y.shape[1:]]) * tf.cast(scale, x.dtype) + tf.cast(offset, x.dtype)
+            w, b = tf.cast(matrix, x.dtype), tf.cast(offset, x.dtype)
+            if steps == 1:
+                y = mix_channels(tf.reshape(x, [-1, *x.shape[2:]]), w[0], b[0])
+            else:
+                y = tf.matmul(tf.reshape(x, [steps, -1, x.shape[-1]]), w) + tf.expand_dims(b, 1)
+            return tf.reshape(y, [steps, -1, *x.shape[2:]])
 
         return mix
 
@@ -204,8 +203,9 @@ class CausalConvStack(tf.Module):
 
     def fold(self, size: tuple[int, int], steps: int) -> Folded:
         hidden_steps = min(steps + 1, self.window)  # The last convolution looks one step back.
-        conv, last = self.conv.fold(size, hidden_steps), self.last.fold(size, steps)
-        activation = self.activation.fold(hidden_steps)
+        conv, scale = self.conv.fold_unscaled(size, hidden_steps)
+        activation = self.activation.fold(hidden_steps, scale)
+        last = self.last.fold(size, steps)
 
         def stack(x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
             first, second = split_seed(seed, 2)
