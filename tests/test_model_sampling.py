@@ -102,7 +102,8 @@ def test_with_a_seed_of_its_own_a_sample_depends_on_nothing_else(make_model, mak
 
 @pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
 def test_a_hundred_frames_from_three(make_model, make_video, latent_encoder):
-    model = make_model("float32", moved=0.01, latent_encoder=latent_encoder, num_past_latents=3, num_context=3)
+    # Of random models moved by 0.01 one in two grows beyond all bounds within a hundred frames.
+    model = make_model("float32", moved=0.005, latent_encoder=latent_encoder, num_past_latents=3, num_context=3)
     frames = model.predict_frames(make_video(1, 3), 100, temperature=0.5, seed=1)
     assert frames.shape == [1, 100, 8, 8, 3]
     assert np.ptp(frames[:, -1]) > 0

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from videoflow_tf.ranges import between
 
-RANGES = [(0, None), (0, 5), (2, None), (1, 4), (0, -1), (-2, None), (1, -1), (-3, -1)]
+RANGES = [(0, None), (0, 5), (2, None), (1, 4), (0, -1), (-2, None), (1, -1), (-3, -1), (3, 3), (2, 9)]
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -20,6 +20,7 @@ def test_between_is_a_slice_in_value_and_gradient(axis, start, stop, static):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = between(x, start, stop, axis)
+            assert y.shape[-1] == 2  # Nothing known is lost.
             loss = tf.reduce_sum(y * weights)
         return y, tape.gradient(loss, x)
 

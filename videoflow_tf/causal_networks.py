@@ -160,7 +160,7 @@ class Activation3D(tf.Module):
         def mix(x: tf.Tensor) -> tf.Tensor:
             w, b = tf.cast(matrix, x.dtype), tf.cast(offset, x.dtype)
             if steps == 1:
-                y = mix_channels(tf.reshape(x, [-1, *x.shape[2:]]), w[0], b[0])
+                y = mix_channels(tf.squeeze(x, axis=0), tf.squeeze(w, axis=0), tf.squeeze(b, axis=0))
             else:
                 y = tf.matmul(tf.reshape(x, [steps, -1, x.shape[-1]]), w) + tf.expand_dims(b, 1)
             return tf.reshape(y, [steps, -1, *x.shape[2:]])

@@ -69,7 +69,7 @@ class Conv3DEncoder(WindowEncoder):
             for block, kept in zip(blocks, steps, strict=True):
                 change = tf.add_n([branch(h, seeds.pop()) for branch in block])
                 h = last_of(h, kept) + change
-            return Gaussian(*tf.split(last(last_of(h, 1)[0]), 2, axis=-1))
+            return Gaussian(*tf.split(last(tf.squeeze(last_of(h, 1), axis=0)), 2, axis=-1))
 
         return gaussian
 
