@@ -61,7 +61,7 @@ class CausalEdgeConv3D(tf.Module):
             scale = tf.exp(LOG_SCALE_FACTOR * self.log_scale)
             return self._fold_convolution(self.kernel * scale, self.bias * scale, size, steps)
         convolve, scale = self.fold_unscaled(size, steps)
-        return lambda x: convolve(x) * tf.reshape(scale, [steps, 1, 1, 1, -1])
+        return lambda x: convolve(x) * tf.cast(tf.reshape(scale, [steps, 1, 1, 1, -1]), x.dtype)
 
     def fold_unscaled(self, size: tuple[int, int], steps: int) -> tuple[Folded, tf.Tensor]:
         """The layer without its scale per time step, and that scale, [steps, D]: positive, so that it may as well be
