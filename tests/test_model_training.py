@@ -44,7 +44,8 @@ def test_initialize_normalizes_the_output_of_every_actnorm(make_model, make_vide
         if hidden is not None:
             own = prior.own_gaussian(tf.reshape(hidden, latents.shape), 6, 4)
         encoder = prior.encoder
-        windows, own = encoder._fold(latents, own, encoder.window)
+        level = None if own is None else own.frames(encoder.window)
+        windows, own = encoder._as_batch(latents, level, encoder.window)
         h = encoder._stack(windows, own)
         for block in encoder.blocks:
             if latent_encoder == "conv2d":

@@ -278,7 +278,6 @@ PRESETS: dict[str, VideoFlowConfig] = {
         latent_encoder_depth=2,
         latent_encoder_width=32,
         latent_dilations=(1,),
-        latent_skip=False,
         num_past_latents=1,
         num_context=1,
         num_train_frames=5,
