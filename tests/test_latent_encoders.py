@@ -38,9 +38,7 @@ def build(move_variables):
 
 def sequence(encoder, latents: tf.Tensor, own: Gaussian | None, start: int) -> Gaussian:
     """`encoder.sequence` with what it takes of the level's Gaussians of all frames."""
-    if own is not None and not encoder.needs_past_levels:
-        own = own.frames(start)
-    return encoder.sequence(latents, own, start)
+    return encoder.sequence(latents, None if own is None else own.frames(encoder.level_start(start)), start)
 
 
 def gaussian_of(out: np.ndarray, last: np.ndarray, skip: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -83,12 +83,13 @@ class LatentPrior(tf.Module):
         frames = clip.latents.shape[1]
         if self.encoder is None or (frames is not None and frames <= self.encoder.window):
             return self._own_since(clip, start)
-        since = 0 if self.encoder.needs_past_levels else start
+        first = max(start, self.encoder.window)
+        level_start = self.encoder.level_start(first)
+        since = min(start, level_start)
         own = self._own_since(clip, since)
         alone = own.frames(start - since)
-        first = max(start, self.encoder.window)
-        level = own if self.encoder.needs_past_levels else own.frames(first - since)
-        encoded = self.encoder.sequence(clip.latents, self._level_input(level), first, seed)
+        level = self._level_input(own.frames(level_start - since))
+        encoded = self.encoder.sequence(clip.latents, level, first, seed)
         if first > start:
             early = alone.frames(0, first - start)
             encoded = Gaussian(*(tf.concat(pair, axis=1) for pair in zip(early, encoded, strict=True)))
@@ -143,7 +144,7 @@ class LatentPrior(tf.Module):
     def initialize(self, clip: LevelLatents) -> None:
         """Data-dependent initialisation of the latent encoder on a known clip."""
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
-            own = self._own_since(clip, 0 if self.encoder.needs_past_levels else self.encoder.window)
+            own = self._own_since(clip, self.encoder.level_start(self.encoder.window))
             self.encoder.initialize(clip.latents, self._level_input(own))
 
 

@@ -45,8 +45,10 @@ class LatentEncoder(tf.Module, abc.ABC):
     """
 
     window: int
-    # Whether `sequence` takes the level's Gaussians of all frames, and not only of those that it is asked for.
-    needs_past_levels = False
+
+    def level_start(self, start: int) -> int:
+        """The first frame whose level `sequence` takes when it is asked for the Gaussians of frames start.. ."""
+        return start
 
     @abc.abstractmethod
     def sequence(
@@ -54,7 +56,7 @@ class LatentEncoder(tf.Module, abc.ABC):
     ) -> Gaussian:
         """Gaussians [B, T - start, h, w, c] of frames start.. of the sequence, start >= window.
 
-        `level`: of frames start.., or of all if `needs_past_levels`. `seed`: int32 [2], in training; turns on noise and
+        `level`: of frames level_start(start).. . `seed`: int32 [2], in training; turns on noise and
         dropout.
         """
 
@@ -120,8 +122,8 @@ class WindowEncoder(LatentEncoder):
         if self.first_frame:
             past.insert(0, tf.broadcast_to(between(latents, 0, 1, axis=1), tf.shape(past[0])))
         if level is not None:
-            level = Gaussian(*(_as_images(t) for t in level))
-        return [_as_images(t) for t in past], level
+            level = Gaussian(*(as_images(t) for t in level))
+        return [as_images(t) for t in past], level
 
     def _with_skip(self, gaussian: Gaussian, past: Sequence[tf.Tensor]) -> Gaussian:
         return gaussian._replace(mean=gaussian.mean + past[-1]) if self.skip else gaussian
@@ -145,7 +147,7 @@ class WindowEncoder(LatentEncoder):
         return (*state[:kept], *state[kept + 1 :], latent)
 
 
-def _as_images(frames: tf.Tensor) -> tf.Tensor:
+def as_images(frames: tf.Tensor) -> tf.Tensor:
     """[B, T, h, w, c] -> [B*T, h, w, c]."""
     return tf.reshape(frames, [-1, *frames.shape[2:]])
 

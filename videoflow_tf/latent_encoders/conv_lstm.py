@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, add_noise
+from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, add_noise, as_images
 from videoflow_tf.networks import EdgeConv2D, Folded
 from videoflow_tf.ranges import between
 
@@ -30,7 +30,6 @@ class ConvLSTMEncoder(LatentEncoder):
     """
 
     window = 1
-    needs_past_levels = True
 
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv_lstm"
@@ -61,10 +60,9 @@ class ConvLSTMEncoder(LatentEncoder):
 
     def _run(self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
-        image = latents.shape[2:]
-        previous = tf.reshape(between(latents, 0, -1, axis=1), [-1, *image])
+        previous = as_images(between(latents, 0, -1, axis=1))
         if level is not None:
-            level = Gaussian(*(tf.reshape(t, [-1, *image]) for t in level.frames(1)))
+            level = Gaussian(*(as_images(t) for t in level.frames(1)))
         from_input, from_hidden = self._fold_gates()
         gates = from_input(self._input(previous, level, seed))
         batch = tf.shape(latents)[0]
@@ -92,6 +90,10 @@ class ConvLSTMEncoder(LatentEncoder):
 
         return gaussian
 
+    def level_start(self, start: int) -> int:
+        """Always the first: the state goes through all frames."""
+        return 0
+
     def sequence(
         self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
     ) -> Gaussian:
@@ -99,8 +101,8 @@ class ConvLSTMEncoder(LatentEncoder):
         hidden = tf.transpose(between(hidden, start - 1), [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
         last = between(latents, start - 1, -1, axis=1)
         shape = tf.shape(last)
-        images = [tf.reshape(t, [-1, *t.shape[2:]]) for t in (hidden, last)]
-        return Gaussian(*(tf.reshape(t, shape) for t in self._fold_gaussian()(*images)))
+        gaussian = self._fold_gaussian()(as_images(hidden), as_images(last))
+        return Gaussian(*(tf.reshape(t, shape) for t in gaussian))
 
     def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> State:
         if latents.shape[1] == 1:
