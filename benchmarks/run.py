@@ -39,7 +39,7 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
 
     from videoflow_tf import threads
 
-    threads.suit_training_steps(work.jit_compile)
+    threads.one_core_an_operation(work.jit_compile)
     tasks = {"train": training_task(work)}
     if args.plain_tfp:
         import plain_tfp
@@ -63,6 +63,9 @@ def measure_sample(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     """Calls of the sampler and matrix products, in turns."""
     from work import sampling_task
 
+    from videoflow_tf import threads
+
+    threads.one_core_an_operation(work.jit_compile)
     tasks = {"sample": sampling_task(work)} | timing.matmul_tasks(args.matmul_sizes)
     seconds = timing.interleaved(tasks, args.repeats)
     found = _sizes(work) | _rates(seconds, "sample", work.sampling_gflop())

@@ -28,9 +28,6 @@ def imports(work: Work) -> dict[str, Any]:
 
 def train(work: Work) -> dict[str, Any]:
     """Three steps: the third finds all memory of a step allocated before."""
-    from videoflow_tf import threads
-
-    threads.suit_training_steps(work.jit_compile)
     return _timed(training_task, work, 3)
 
 
@@ -62,6 +59,9 @@ def trace(work: Work) -> dict[str, Any]:
 
 def _timed(make: Callable[[Work], Callable[[], Any]], work: Work, calls: int) -> dict[str, Any]:
     imported = imports(work)
+    from videoflow_tf import threads
+
+    threads.one_core_an_operation(work.jit_compile)
     task = make(work)
     built_at = time.time()
     task()

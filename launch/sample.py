@@ -38,9 +38,11 @@ def _known_pictures(kinds: list[str]) -> bool:
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
+    from videoflow_tf import threads
     from videoflow_tf.checkpoints import load_workdir
     from videoflow_tf.sampling import sample_futures, save_futures
 
+    threads.one_core_an_operation()
     _, model = load_workdir(_WORKDIR.value)
     futures = sample_futures(
         model,

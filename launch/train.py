@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     cli.load_tensorflow()
     from videoflow_tf import threads, training
 
-    threads.suit_training_steps(_JIT_COMPILE.value)
+    threads.one_core_an_operation(_JIT_COMPILE.value)
     training.train(config, _WORKDIR.value, _DATA_DIR.value, _STRATEGY.value, _DETERMINISTIC.value, _JIT_COMPILE.value)
 
 

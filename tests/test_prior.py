@@ -43,6 +43,12 @@ def standardized(prior: LatentPrior, clip: LevelLatents, condition=None) -> np.n
     return ((clip.latents - gaussian.mean) * tf.exp(-gaussian.log_scale)).numpy()
 
 
+def draw(prior: LatentPrior, context: LevelLatents, hidden, noise, temperature=1.0, condition=None) -> tf.Tensor:
+    """The latents after the context."""
+    state, drawer = prior.sampler(context, temperature, condition)
+    return drawer(state, hidden, noise)[1]
+
+
 ALL, FIRST = slice(None), slice(None, 1)
 
 
@@ -53,8 +59,24 @@ def test_sampling_frame_by_frame_inverts_the_parallel_path(build, encoder_change
     for given in range(1, FRAMES):  # Contexts shorter and longer than the window.
         hidden = None if level == TOP else clip.hidden[:, given:]
         context = cut(clip, ALL, slice(given))
-        drawn = prior.sample(context, hidden, tf.constant(noise[:, given:]), 1.0)
+        drawn = draw(prior, context, hidden, tf.constant(noise[:, given:]))
         np.testing.assert_allclose(drawn, clip.latents[:, given:], atol=1e-9)
+
+
+@LEVELS
+@pytest.mark.parametrize("given", [1, 3])
+def test_drawing_goes_on_where_it_stopped(build, encoder_changes, level, given):
+    prior, clip = build(level, **encoder_changes)
+    hidden = None if level == TOP else clip.hidden[:, given:]
+    noise = tf.constant(standardized(prior, clip)[:, given:])
+    context = cut(clip, ALL, slice(given))
+    whole = draw(prior, context, hidden, noise)
+    state, drawer = prior.sampler(context, 1.0)
+    parts = []
+    for part in (slice(0, 1), slice(1, None)):
+        state, z = drawer(state, None if hidden is None else hidden[:, part], noise[:, part])
+        parts.append(z)
+    np.testing.assert_allclose(tf.concat(parts, axis=1), whole, rtol=1e-12, atol=1e-12)
 
 
 @LEVELS
@@ -64,7 +86,7 @@ def test_temperature_multiplies_sigma(build, encoder_changes, level, temperature
     prior, clip = build(level, moved=0.02, **encoder_changes)
     hidden = None if level == TOP else clip.hidden[:, 1:]
     noise = np.random.default_rng(9).normal(size=clip.latents[:, 1:].shape)
-    drawn = prior.sample(cut(clip, ALL, FIRST), hidden, tf.constant(noise), temperature)
+    drawn = draw(prior, cut(clip, ALL, FIRST), hidden, tf.constant(noise), temperature)
     joined = clip._replace(latents=tf.concat([clip.latents[:, :1], drawn], axis=1))
     np.testing.assert_allclose(standardized(prior, joined)[:, 1:], temperature * noise, atol=1e-9)
 
@@ -97,7 +119,7 @@ def test_condition_switches_the_past_off(build, encoder_changes, level):
     noise = standardized(prior, clip, tf.constant(False))
     hidden = None if level == TOP else clip.hidden[:, 2:]
     context = cut(clip, ALL, slice(2))
-    drawn = prior.sample(context, hidden, tf.constant(noise[:, 2:]), 1.0, tf.constant(False))
+    drawn = draw(prior, context, hidden, tf.constant(noise[:, 2:]), condition=tf.constant(False))
     np.testing.assert_allclose(drawn, clip.latents[:, 2:], atol=1e-9)
 
 
@@ -111,7 +133,7 @@ def test_the_top_prior_without_a_past_is_learned_or_standard(build):
     gaussian = standard.sequence(clip, 0)
     assert gaussian.mean.shape == clip.latents.shape
     assert not gaussian.mean.numpy().any() and not gaussian.log_scale.numpy().any()
-    drawn = standard.sample(clip, None, clip.latents[:, :3], 0.5)
+    drawn = draw(standard, clip, None, clip.latents[:, :3], 0.5)
     np.testing.assert_array_equal(drawn, 0.5 * clip.latents[:, :3])
 
 

@@ -21,7 +21,7 @@ def settings(monkeypatch):
 
 @pytest.mark.parametrize("jit_compile", [None, False])
 def test_on_two_cores_an_operation_keeps_to_one(settings, jit_compile):
-    threads.suit_training_steps(jit_compile)
+    threads.one_core_an_operation(jit_compile)
     assert settings == {"intra": 1, "inter": 2}
 
 
@@ -34,5 +34,5 @@ def test_otherwise_the_setting_stays(settings, monkeypatch, reason):
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
     elif reason == "chosen":
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
-    threads.suit_training_steps(jit_compile=reason == "xla")
+    threads.one_core_an_operation(jit_compile=reason == "xla")
     assert settings == {}

@@ -1,43 +1,59 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
 
-from videoflow_tf.time_chunks import TimeChunks, in_time_chunks
+from videoflow_tf.time_chunks import sample_in_chunks
 
-
-class Spy(tfb.Bijector):
-    """Turns frames over, and keeps the shapes of what it is given."""
-
-    def __init__(self):
-        super().__init__(forward_min_event_ndims=3)
-        self.shapes = []
-
-    def _forward(self, x):
-        self.shapes.append(tuple(x.shape))
-        return tf.reverse(x, axis=[-2])
+SEED = tf.constant([3, 4])
 
 
-@pytest.mark.parametrize(("length", "calls"), [(1, 1), (4, 1), (9, 3)])
-def test_no_more_frames_together_than_asked_for(length, calls):
-    spy = Spy()
-    x = np.random.default_rng(0).normal(size=[2, length, 3, 5, 4])
-    y = TimeChunks(spy, tf.TensorShape([3, 5, 4]), 4).forward(x)
-    np.testing.assert_array_equal(y, x[:, :, :, ::-1])
-    assert spy.shapes == [(2, 4, 3, 5, 4)] * calls
+@pytest.mark.parametrize("frames_at_once", [1, 4, 64])
+@pytest.mark.parametrize("num_frames", [1, 3, 6])
+def test_samples_are_those_of_the_whole(make_model, make_video, encoder_changes, num_frames, frames_at_once):
+    model = make_model(moved=0.02, **encoder_changes)
+    future = model.future(make_video(frames=2, size=model.hparams.frame_size), num_frames, 0.7)
+    expected = future.sample(seed=SEED)
+    drawn = sample_in_chunks(future, 1, SEED, frames_at_once)
+    assert drawn.shape == (1, *expected.shape)
+    np.testing.assert_allclose(drawn[0], expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 5, 8])
-def test_samples_are_those_of_the_whole(make_model, make_video, frames):
-    model = make_model()
-    future = model.future(make_video(frames=2), 5, 0.7)
-    seed = tf.constant([3, 4])
-    chunked = in_time_chunks(future, frames).sample(seed=seed)
-    assert chunked.shape == (2, 5, 8, 8, 3)
-    np.testing.assert_allclose(chunked, future.sample(seed=seed), rtol=1e-10, atol=1e-10)
-
-
-def test_several_samples_at_once(make_model, make_video):
+@pytest.mark.parametrize("seeds", [SEED, tf.constant([[0, n] for n in range(6)])], ids=["one", "one_each"])
+def test_several_samples_at_once(make_model, make_video, seeds):
     future = make_model().future(make_video(frames=2), 3, 1.0)
-    seed = tf.constant([3, 4])
-    np.testing.assert_allclose(in_time_chunks(future, 2).sample(2, seed=seed), future.sample(2, seed=seed), rtol=1e-10)
+    np.testing.assert_allclose(sample_in_chunks(future, 3, seeds, 6), future.sample(3, seed=seeds), rtol=1e-10)
+
+
+def test_number_of_frames_known_at_run_time(make_model, make_video):
+    """As in exported models: neither the batch nor the number of frames is known when the graph is built."""
+    model, video = make_model(), make_video(frames=2)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, 8, 8, 3], tf.uint8), tf.TensorSpec([], tf.int32)])
+    def draw(context, num_frames):
+        return sample_in_chunks(model.future(context, num_frames, 0.7), 1, SEED)
+
+    for num_frames in (1, 5, 7):
+        expected = model.future(video, num_frames, 0.7).sample(seed=SEED)
+        np.testing.assert_allclose(draw(video, num_frames)[0], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "frames_at_once", "most"), [(1, 64, 1), (4, 64, 1), (20, 64, 5), (20, 6, 3), (9, 1, 1)]
+)
+def test_no_more_frames_together_than_asked_for(make_model, make_video, monkeypatch, num_frames, frames_at_once, most):
+    """A batch of two: half as many frames of each."""
+    model = make_model(moved=0.005)
+    future = model.future(make_video(frames=2), num_frames, 0.5)
+    together = []
+    flow = model.flow[0]
+    inverse = type(flow).inverse
+
+    def spy(bijector, y, *args, **kwargs):
+        if bijector is flow:
+            together.append(y.shape[1])
+        return inverse(bijector, y, *args, **kwargs)
+
+    monkeypatch.setattr(type(flow), "inverse", spy)
+    drawn = sample_in_chunks(future, 1, SEED, frames_at_once)
+    assert drawn.shape[2] == num_frames
+    assert set(together) == {most} and len(together) == -(-num_frames // most)

@@ -11,7 +11,7 @@ from videoflow_tf import pixels
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import VideoFlow
 from videoflow_tf.seeds import fold_in
-from videoflow_tf.time_chunks import in_time_chunks
+from videoflow_tf.time_chunks import sample_in_chunks
 
 
 class FutureSampler:
@@ -67,7 +67,5 @@ class FutureSampler:
 
     def _draw(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """context uint8 [1, K, H, W, 3], seeds int32 [n, 2] -> uint8 [n, N, H, W, 3]."""
-        count = seeds.shape[0]
-        chunk = max(1, self._frames_at_once // count)
-        future = in_time_chunks(self._model.future(context, num_frames, temperature), chunk)
-        return pixels.to_uint8(future.sample(count, seed=seeds)[:, 0])
+        future = self._model.future(context, num_frames, temperature)
+        return pixels.to_uint8(sample_in_chunks(future, seeds.shape[0], seeds, self._frames_at_once)[:, 0])

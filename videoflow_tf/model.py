@@ -23,6 +23,7 @@ from videoflow_tf.networks import ConvStack
 from videoflow_tf.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
 from videoflow_tf.ranges import between
 from videoflow_tf.seeds import as_seed, fold_in, split_seed
+from videoflow_tf.time_chunks import sample_in_chunks
 
 # Noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
 _DEFAULT_SEED = (0, 0)
@@ -256,7 +257,8 @@ class VideoFlow(tf_keras.Model):
     ) -> tf.Tensor:
         if tf.is_tensor(num_frames):
             tf.debugging.assert_positive(num_frames, "num_frames must be at least 1")
-        return pixels.to_uint8(self.future(context, num_frames, temperature, noise).sample(seed=seed))
+        future = self.future(context, num_frames, temperature, noise)
+        return pixels.to_uint8(sample_in_chunks(future, seed=seed)[0])
 
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.

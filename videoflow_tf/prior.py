@@ -6,7 +6,8 @@ built from them: the bases of the multi-scale flow.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,11 @@ class LevelLatents(NamedTuple):
 
     latents: tf.Tensor
     hidden: tf.Tensor | None
+
+
+# Of a `LatentPrior` that draws frame after frame: a nest of tensors, and (state, hidden, noise) -> (state, latents).
+State = Any
+Draw = Callable[[State, tf.Tensor | None, tf.Tensor], tuple[State, tf.Tensor]]
 
 
 class LatentPrior(tf.Module):
@@ -95,51 +101,61 @@ class LatentPrior(tf.Module):
             encoded = Gaussian(*(tf.concat(pair, axis=1) for pair in zip(early, encoded, strict=True)))
         return encoded if condition is None else _choose(condition, encoded, alone)
 
-    def sample(
-        self,
-        context: LevelLatents,
-        hidden: tf.Tensor | None,
-        noise: tf.Tensor,
-        temperature: tf.Tensor | float,
-        condition: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """Draws the latents after the context frame by frame, z_t = mean_t + temperature * sigma_t * noise_t.
+    def sampler(
+        self, context: LevelLatents, temperature: tf.Tensor | float, condition: tf.Tensor | None = None
+    ) -> tuple[State, Draw]:
+        """The state after a context, and what draws the frames from there on, some at a time.
+
+        draw(state, hidden, noise) draws frame by frame, z_t = mean_t + temperature * sigma_t * noise_t, and returns the
+        state after these frames and their latents. What depends on the weights alone is computed here, once.
 
         Args:
           context: latents [B, C, h, w, c] of the frames given.
-          hidden: [B, T, h, w, c] of the frames to draw; None at the top level.
-          noise: standard Gaussian [B, T, h, w, c].
+          temperature: factor of every sigma.
+          condition: bool [], false to use no frame's past; None is true.
 
-        Returns:
-          [B, T, h, w, c]
+        Shapes of draw: noise (standard Gaussian) and the latents [B, T, h, w, c] for any T, hidden the same or None at
+        the top level.
         """
-        shape = tf.shape(noise)
-        own = self.own_gaussian(hidden, shape[0], shape[1])
         if self.encoder is None:
-            return own.mean + temperature * tf.exp(own.log_scale) * noise
+            return (), lambda state, hidden, noise: (state, self._draw_alone(hidden, noise, temperature))
         given = context.latents.shape[1]
-        own_context = self.own_gaussian(context.hidden, shape[0], given)
-        state = self.encoder.initial_state(context.latents, self._level_input(own_context))
+        own_context = self.own_gaussian(context.hidden, tf.shape(context.latents)[0], given)
+        encoder_state = self.encoder.initial_state(context.latents, self._level_input(own_context))
         step = self.encoder.make_step()
-        static_batch = noise.shape[0]
 
-        def draw(t: tf.Tensor, state, drawn: tf.TensorArray):
-            alone = own.frame(t)
-            gaussian, state = step(state, self._level_input(alone))
-            if given < self.encoder.window:
-                gaussian = _choose(t + given >= self.encoder.window, gaussian, alone)
-            if condition is not None:
-                gaussian = _choose(condition, gaussian, alone)
-            z = gaussian.mean + temperature * tf.exp(gaussian.log_scale) * noise[:, t]
-            z = tf.ensure_shape(z, [static_batch, *self.latent_shape])
-            return t + 1, self.encoder.push(state, z), drawn.write(t, z)
+        def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
+            seen, encoder_state = state
+            batch, frames = (tf.shape(noise)[i] if noise.shape[i] is None else noise.shape[i] for i in range(2))
+            own = self.own_gaussian(hidden, batch, frames)
+            latent_shape = [noise.shape[0], *self.latent_shape]
 
-        frames = noise.shape[1] if noise.shape[1] is not None else shape[1]
-        array = tf.TensorArray(self.dtype, size=frames, element_shape=[static_batch, *self.latent_shape])
-        _, _, drawn = tf.while_loop(
-            lambda t, *_: t < frames, draw, (0, state, array), maximum_iterations=frames, parallel_iterations=1
-        )
-        return tf.transpose(drawn.stack(), [1, 0, 2, 3, 4])
+            def draw_frame(t: tf.Tensor, encoder_state: State, drawn: tf.TensorArray):
+                alone = own.frame(t)
+                gaussian, encoder_state = step(encoder_state, self._level_input(alone))
+                if given < self.encoder.window:
+                    gaussian = _choose(seen + t >= self.encoder.window, gaussian, alone)
+                if condition is not None:
+                    gaussian = _choose(condition, gaussian, alone)
+                z = gaussian.mean + temperature * tf.exp(gaussian.log_scale) * noise[:, t]
+                z = tf.ensure_shape(z, latent_shape)
+                return t + 1, self.encoder.push(encoder_state, z), drawn.write(t, z)
+
+            array = tf.TensorArray(self.dtype, size=frames, element_shape=latent_shape)
+            _, encoder_state, drawn = tf.while_loop(
+                lambda t, *_: t < frames,
+                draw_frame,
+                (0, encoder_state, array),
+                maximum_iterations=frames,
+                parallel_iterations=1,
+            )
+            return (seen + frames, encoder_state), tf.transpose(drawn.stack(), [1, 0, 2, 3, 4])
+
+        return (tf.constant(given), encoder_state), draw
+
+    def _draw_alone(self, hidden: tf.Tensor | None, noise: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:
+        own = self.own_gaussian(hidden, tf.shape(noise)[0], tf.shape(noise)[1])
+        return own.mean + temperature * tf.exp(own.log_scale) * noise
 
     def initialize(self, clip: LevelLatents) -> None:
         """Data-dependent initialisation of the latent encoder on a known clip."""
@@ -150,6 +166,14 @@ class LatentPrior(tf.Module):
 
 def _choose(condition: tf.Tensor, a: Gaussian, b: Gaussian) -> Gaussian:
     return Gaussian(tf.where(condition, a.mean, b.mean), tf.where(condition, a.log_scale, b.log_scale))
+
+
+class Drawing(NamedTuple):
+    """Samples of one level about to be drawn: `LatentPrior.sampler` and the noise of all frames, [N, T, h, w, c]."""
+
+    noise: tf.Tensor
+    state: State
+    draw: Draw
 
 
 class AutoregressivePrior(tfd.Distribution):
@@ -171,7 +195,8 @@ class AutoregressivePrior(tfd.Distribution):
     ) -> None:
         """context [B, C, h, w, c]; hidden [B, T, h, w, c] at the levels below the top."""
         parameters = dict(locals())
-        self._prior, self._context, self._hidden = prior, context, hidden
+        self.context = context
+        self._prior, self._hidden = prior, hidden
         self._num_frames = num_frames
         self._temperature = tf.convert_to_tensor(temperature, prior.dtype)
         self._condition = condition
@@ -185,10 +210,10 @@ class AutoregressivePrior(tfd.Distribution):
         )
 
     def _batch_shape(self) -> tf.TensorShape:
-        return self._context.latents.shape[:1]
+        return self.context.latents.shape[:1]
 
     def _batch_shape_tensor(self) -> tf.Tensor:
-        return tf.shape(self._context.latents)[:1]
+        return tf.shape(self.context.latents)[:1]
 
     def _event_shape(self) -> tf.TensorShape:
         frames = None if tf.is_tensor(self._num_frames) else self._num_frames
@@ -198,30 +223,40 @@ class AutoregressivePrior(tfd.Distribution):
         return tf.stack([self._num_frames, *self._prior.latent_shape])
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        folded, copies, leading = fold_samples(z, self._context.latents)
-        gaussian = self._repeated(copies).known(folded)
+        folded, copies, leading = fold_samples(z, self.context.latents)
+        gaussian = self.repeated(copies).known(folded)
         gaussian = gaussian._replace(log_scale=gaussian.log_scale + tf.math.log(self._temperature))
         return tf.reshape(tf.reduce_sum(gaussian.log_prob(folded), axis=[1, 2, 3, 4]), leading)
 
     def known(self, z: tf.Tensor) -> Gaussian:
         """Gaussians at temperature 1 of frames z [B, T, h, w, c], each given those before it."""
-        joined = LevelLatents(tf.concat([self._context.latents, z], axis=1), None)
+        joined = LevelLatents(tf.concat([self.context.latents, z], axis=1), None)
         if self._hidden is not None:
-            joined = joined._replace(hidden=tf.concat([self._context.hidden, self._hidden], axis=1))
-        return self._prior.sequence(joined, start=self._context.latents.shape[1], condition=self._condition)
+            joined = joined._replace(hidden=tf.concat([self.context.hidden, self._hidden], axis=1))
+        return self._prior.sequence(joined, start=self.context.latents.shape[1], condition=self._condition)
 
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        repeated = self._repeated(n)
-        shape = tf.concat([repeated.batch_shape_tensor(), repeated.event_shape_tensor()], axis=0)
-        noise = standard_normal(shape, as_seed(seed), self.dtype)
-        noise = tf.ensure_shape(noise, [*repeated.batch_shape, *repeated.event_shape])
-        z = self._prior.sample(repeated._context, repeated._hidden, noise, self._temperature, condition=self._condition)
-        return tf.reshape(z, tf.concat([[n, tf.shape(self._context.latents)[0]], tf.shape(z)[1:]], axis=0))
+        drawing = self.begin(n, as_seed(seed))
+        hidden = None if self._hidden is None else _tile_batch(self._hidden, n)
+        _, z = drawing.draw(drawing.state, hidden, drawing.noise)
+        return tf.reshape(z, tf.concat([[n, tf.shape(self.context.latents)[0]], tf.shape(z)[1:]], axis=0))
 
-    def _repeated(self, copies: int | tf.Tensor) -> AutoregressivePrior:
+    def begin(self, n: int | tf.Tensor, seed: tf.Tensor) -> Drawing:
+        """What it takes to draw the n samples of seed int32 [2] or [n * B, 2], before a frame is drawn.
+
+        `hidden` is not used: `Drawing.draw` is given it.
+        """
+        context = _tile_context(self.context, n)
+        shape = tf.concat([tf.shape(context.latents)[:1], self.event_shape_tensor()], axis=0)
+        noise = tf.ensure_shape(
+            standard_normal(shape, seed, self.dtype), [context.latents.shape[0], *self.event_shape]
+        )
+        return Drawing(noise, *self._prior.sampler(context, self._temperature, self._condition))
+
+    def repeated(self, copies: int | tf.Tensor) -> AutoregressivePrior:
         """The same prior with its batch repeated, [B] -> [copies * B]."""
         hidden = None if self._hidden is None else _tile_batch(self._hidden, copies)
-        return self.copy(context=_tile_context(self._context, copies), hidden=hidden)
+        return self.copy(context=_tile_context(self.context, copies), hidden=hidden)
 
 
 class HierarchicalPrior(tfd.Distribution):
@@ -242,8 +277,9 @@ class HierarchicalPrior(tfd.Distribution):
     ) -> None:
         """above: distribution over h, [T, h, w, c]; the others as for `AutoregressivePrior`."""
         parameters = dict(locals())
-        self._above, self._prior, self._context = above, prior, context
-        self._num_frames, self._temperature, self._condition = num_frames, temperature, condition
+        self.above = above
+        # Without an h yet: enough to begin to sample.
+        self.latent_prior = AutoregressivePrior(prior, context, num_frames, None, temperature, condition)
         super().__init__(
             dtype=prior.dtype,
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,
@@ -254,38 +290,40 @@ class HierarchicalPrior(tfd.Distribution):
         )
 
     def _batch_shape(self) -> tf.TensorShape:
-        return self._context.latents.shape[:1]
+        return self.latent_prior.batch_shape
 
     def _batch_shape_tensor(self) -> tf.Tensor:
-        return tf.shape(self._context.latents)[:1]
+        return self.latent_prior.batch_shape_tensor()
 
     def _event_shape(self) -> tf.TensorShape:
-        frames = None if tf.is_tensor(self._num_frames) else self._num_frames
-        *image, channels = self._prior.latent_shape
-        return tf.TensorShape([frames, *image, 2 * channels])
+        *video, channels = self.latent_prior.event_shape
+        return tf.TensorShape([*video, 2 * channels])
 
     def _event_shape_tensor(self) -> tf.Tensor:
-        *image, channels = self._prior.latent_shape
-        return tf.stack([self._num_frames, *image, 2 * channels])
+        return self.latent_prior.event_shape_tensor() * [1, 1, 1, 2]
 
     def _given(self, hidden: tf.Tensor, copies: int | tf.Tensor) -> AutoregressivePrior:
         """p(z | h) for hidden [copies * B, T, h, w, c]."""
-        context = _tile_context(self._context, copies)
-        return AutoregressivePrior(self._prior, context, self._num_frames, hidden, self._temperature, self._condition)
+        return self.latent_prior.repeated(copies).copy(hidden=hidden)
 
     def _log_prob(self, value: tf.Tensor) -> tf.Tensor:
-        folded, copies, leading = fold_samples(value, self._context.latents)
+        folded, copies, leading = fold_samples(value, self.latent_prior.context.latents)
         hidden, z = tf.split(folded, 2, axis=-1)
         log_prob_z = self._given(hidden, copies).log_prob(z)
-        return self._above.log_prob(tf.split(value, 2, axis=-1)[0]) + tf.reshape(log_prob_z, leading)
+        return self.above.log_prob(tf.split(value, 2, axis=-1)[0]) + tf.reshape(log_prob_z, leading)
 
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        above_seed, seed = split_seed(as_seed(seed), 2)
-        hidden = self._above.sample(n, seed=above_seed)  # [n, B, T, h, w, c]
+        above_seed, seed = self.split_seed(as_seed(seed))
+        hidden = self.above.sample(n, seed=above_seed)  # [n, B, T, h, w, c]
         shape = tf.shape(hidden)
         folded = tf.reshape(hidden, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))
         z = self._given(folded, n).sample(seed=seed)
         return tf.concat([hidden, tf.reshape(z, shape)], axis=-1)
+
+    @staticmethod
+    def split_seed(seed: tf.Tensor) -> list[tf.Tensor]:
+        """The seeds of `above` and of this level's latents."""
+        return split_seed(seed, 2)
 
 
 def fold_samples(value: tf.Tensor, context: tf.Tensor) -> tuple[tf.Tensor, int | tf.Tensor, tf.Tensor]:

@@ -10,13 +10,14 @@ import tensorflow as tf
 _CHOSEN = "TF_NUM_INTRAOP_THREADS"
 
 
-def suit_training_steps(jit_compile: bool | None = None) -> None:
+def one_core_an_operation(jit_compile: bool | None = None) -> None:
     """On a CPU of two cores, lets an operation run on one of them: to call before TensorFlow first computes.
 
-    A training step has two operations to run most of the time (the gradients of a convolution's input and kernel, the
-    two halves of a gate). To divide each over both cores costs more in waking threads than it gains: steps of small
-    models take a quarter longer, and those of large ones no less time (benchmarks/README.md). Not for XLA, to which a
-    step is one operation, nor where the environment variable TF_NUM_INTRAOP_THREADS is set.
+    Training and sampling have two operations to run most of the time (the gradients of a convolution's input and
+    kernel; a level's prior and the flow below it). To divide each over both cores costs more in waking threads than it
+    gains: steps and samples of small models take a quarter longer, those of large ones no less time
+    (benchmarks/README.md). Likelihoods and metrics alone, a chain of large operations, are better off without. Not for
+    XLA, to which all is one operation, nor where the environment variable TF_NUM_INTRAOP_THREADS is set.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores == 2 and not jit_compile and _CHOSEN not in os.environ and not tf.config.list_physical_devices("GPU"):

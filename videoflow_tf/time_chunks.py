@@ -1,7 +1,11 @@
-"""Sampling long videos in bounded memory: the flow inverted for a few frames at a time.
+"""Sampling the future some frames at a time, in bounded memory and on all cores.
 
-The latents of a video are no larger than its pixels; it is the activations of the flow's networks, hundreds of
-channels a frame, that fill the memory. A flow treats every frame by itself, so taking them in turn changes nothing.
+`future.sample` draws a level for all frames before it goes on to the level below. Here all levels of some frames are
+drawn before those of the next ones. What is drawn is the same: a level's prior needs no more of the future than the
+latents before, and a flow treats every frame by itself. But it is faster where operations run beside each other: while
+a level's prior goes through its frames one after the other, which leaves all cores but one idle, the flows and the
+priors below are at work on the frames before those. And memory is bounded: the latents of a video are no larger than
+its pixels, it is the activations of the flow's networks, hundreds of channels a frame, that fill it.
 """
 
 from __future__ import annotations
@@ -10,52 +14,82 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from videoflow_tf.prior import HierarchicalPrior
+from videoflow_tf.prior import Drawing, HierarchicalPrior, State
+from videoflow_tf.seeds import as_seed
+
+# Enough to keep two cores at work on different levels; every chunk folds the weights of the flow again.
+_CHUNKS = 4
 
 
-def in_time_chunks(distribution: tfd.TransformedDistribution, frames: int) -> tfd.TransformedDistribution:
-    """The same distribution over the same frames, sampled with every flow inverted for `frames` at a time.
+def sample_in_chunks(
+    future: tfd.TransformedDistribution,
+    count: int | tf.Tensor = 1,
+    seed: tf.Tensor | None = None,
+    frames_at_once: int = 64,
+) -> tf.Tensor:
+    """The samples that `future.sample(count, seed)` gives.
 
     Args:
-      distribution: what `VideoFlow.future` gives.
-      frames: of each video of the batch that go through a flow together, at least 1.
+      future: what `VideoFlow.future` gives, with batch shape [B] and event shape [T, H, W, 3].
+      seed: int32 [2], or [count * B, 2], one for each sample.
+      frames_at_once: that pass a flow together at most, whichever the sample, but at least one of every sample.
+
+    Returns:
+      [count, B, T, H, W, 3]
     """
-    base = distribution.distribution
-    if isinstance(base, HierarchicalPrior):
-        base = base.copy(above=in_time_chunks(base.parameters["above"], frames))
-    return distribution.copy(
-        distribution=base, bijector=TimeChunks(distribution.bijector, base.event_shape[-3:], frames)
+    levels = _begin(future, count, as_seed(seed))
+    noises = [drawing.noise for _, drawing in levels]
+    samples, length = (tf.shape(noises[0])[i] if n is None else n for i, n in enumerate(noises[0].shape[:2]))
+    chunks, frames = _divide(length, samples, frames_at_once)
+    noises = [_in_chunks(noise, chunks, frames) for noise in noises]
+
+    def draw_chunk(i: tf.Tensor, states: list[State], video: tf.TensorArray):
+        x, states_after = None, []
+        for (flow, drawing), state, noise in zip(levels, states, noises, strict=True):
+            state, z = drawing.draw(state, x, noise[i])
+            x = flow.forward(z if x is None else tf.concat([x, z], axis=-1))
+            states_after.append(state)
+        return i + 1, states_after, video.write(i, x)
+
+    chunk_shape = [noises[0].shape[1], noises[0].shape[2], *future.event_shape[1:]]
+    _, _, video = tf.while_loop(
+        lambda i, *_: i < chunks,
+        draw_chunk,
+        (0, [drawing.state for _, drawing in levels], tf.TensorArray(future.dtype, chunks, element_shape=chunk_shape)),
+        maximum_iterations=chunks,
+        # A chunk may begin before the one before it is done: as soon as the level's prior is through with that.
+        parallel_iterations=_CHUNKS,
     )
+    video = tf.transpose(video.stack(), [1, 0, 2, 3, 4, 5])
+    video = tf.reshape(video, [samples, chunks * frames, *future.event_shape[1:]])[:, :length]
+    return tf.reshape(video, [count, samples // count, length, *future.event_shape[1:]])
 
 
-class TimeChunks(tfb.Bijector):
-    """A bijector that treats each frame of [..., T, H, W, C] by itself, applied to a few frames after the other.
+def _divide(
+    length: int | tf.Tensor, samples: int | tf.Tensor, frames_at_once: int
+) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    """Number of chunks, and frames in each: as even as may be, so that few are missing in the last one."""
+    static = isinstance(length, int) and isinstance(samples, int)
+    least, greatest = (min, max) if static else (tf.minimum, tf.maximum)
+    frames = least(-(-length // _CHUNKS), greatest(frames_at_once // samples, 1))
+    chunks = -(-length // frames)
+    return chunks, -(-length // chunks)
 
-    Forward alone, as sampling needs it.
-    """
 
-    def __init__(
-        self, bijector: tfb.Bijector, image_shape: tf.TensorShape, frames: int, name: str = "time_chunks"
-    ) -> None:
-        """image_shape: (H, W, C) of the input; frames: how many to take together."""
-        parameters = dict(locals())
-        self._bijector, self._image_shape, self._frames = bijector, image_shape, frames
-        super().__init__(forward_min_event_ndims=3, parameters=parameters, name=name)
+def _in_chunks(noise: tf.Tensor, chunks: int | tf.Tensor, frames: int | tf.Tensor) -> tf.Tensor:
+    """[N, T, h, w, c] -> [chunks, N, frames, h, w, c], filled up with zeros."""
+    latent_shape = noise.shape[2:]
+    padded = tf.pad(noise, [[0, 0], [0, chunks * frames - tf.shape(noise)[1]], [0, 0], [0, 0], [0, 0]])
+    samples = tf.shape(noise)[0] if noise.shape[0] is None else noise.shape[0]
+    return tf.transpose(tf.reshape(padded, [samples, chunks, frames, *latent_shape]), [1, 0, 2, 3, 4, 5])
 
-    def _forward(self, x: tf.Tensor) -> tf.Tensor:
-        leading, length = tf.shape(x)[:-4], tf.shape(x)[-4]
-        chunks = -(-length // self._frames)
-        given, made = list(self._image_shape), list(self._bijector.forward_event_shape(self._image_shape))
-        x = tf.reshape(x, [-1, length, *given])  # [N, T, h, w, c]
-        x = tf.pad(x, [[0, 0], [0, chunks * self._frames - length], [0, 0], [0, 0], [0, 0]])
-        x = tf.transpose(tf.reshape(x, [-1, chunks, self._frames, *given]), [1, 0, 2, 3, 4, 5])
-        signature = tf.TensorSpec([None, self._frames, *made], x.dtype)
-        y = tf.map_fn(self._bijector.forward, x, parallel_iterations=1, fn_output_signature=signature)
-        y = tf.reshape(tf.transpose(y, [1, 0, 2, 3, 4, 5]), [-1, chunks * self._frames, *made])[:, :length]
-        return tf.reshape(y, tf.concat([leading, [length], made], axis=0))
 
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.forward_event_shape(shape)
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.forward_event_shape_tensor(shape)
+def _begin(
+    distribution: tfd.TransformedDistribution, count: int | tf.Tensor, seed: tf.Tensor
+) -> list[tuple[tfb.Bijector, Drawing]]:
+    """Every level's flow, latents to frames, and what draws its latents, the top level first."""
+    prior, flow = distribution.distribution, distribution.bijector
+    if not isinstance(prior, HierarchicalPrior):
+        return [(flow, prior.begin(count, seed))]
+    above_seed, seed = prior.split_seed(seed)
+    return [*_begin(prior.above, count, above_seed), (flow, prior.latent_prior.begin(count, seed))]
