@@ -6,8 +6,17 @@ dimensions' shape. Value and log-det come from one evaluation (see `one_pass`).
 
 from bijectors.actnorm import ActNorm
 from bijectors.coupling import AdditiveCoupling, AffineCoupling
-from bijectors.flow_step import FlowStep, flow_level
+from bijectors.flow_step import FlowStep, flow_level, fold_level_inverse
 from bijectors.invertible_conv import InvertibleConv1x1
 from bijectors.squeeze import Squeeze
 
-__all__ = ["ActNorm", "AdditiveCoupling", "AffineCoupling", "FlowStep", "InvertibleConv1x1", "Squeeze", "flow_level"]
+__all__ = [
+    "ActNorm",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "FlowStep",
+    "InvertibleConv1x1",
+    "Squeeze",
+    "flow_level",
+    "fold_level_inverse",
+]

@@ -37,16 +37,26 @@ class _Coupling(OnePassBijector):
 
     def _forward_and_log_det(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         first, second = tf.split(x, 2, axis=-1)
-        second, log_det = self._transform(second, self._run_network(first, **kwargs))
+        second, log_det = self._transform(second, self._run(self._network(), first, **kwargs))
         return tf.concat([first, second], axis=-1), log_det
 
     def _inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._invert(self._network(), y, **kwargs)
+
+    def fold_inverse(self, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+        """As of `OnePassBijector`, with the network's own `fold(size)` if it has one."""
+        network = self.network.fold(size) if hasattr(self.network, "fold") else self.network
+        return lambda y: self._invert(network, y)[0]
+
+    def _invert(self, network: CouplingNetwork, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         first, second = tf.split(y, 2, axis=-1)
-        second, log_det = self._transform_back(second, self._run_network(first, **kwargs))
+        second, log_det = self._transform_back(second, self._run(network, first, **kwargs))
         return tf.concat([first, second], axis=-1), log_det
 
-    def _run_network(self, first: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        network = tf.recompute_grad(self.network) if self.recompute else self.network
+    def _network(self) -> CouplingNetwork:
+        return tf.recompute_grad(self.network) if self.recompute else self.network
+
+    def _run(self, network: CouplingNetwork, first: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         parameters = network(first, **kwargs)
         # Of another size it could still broadcast, and the log-det would count too few pixels.
         expected = tf.TensorShape([*first.shape[:-1], self._parameters_per_channel * self.num_channels // 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -59,9 +59,15 @@ class FlowStep(OnePassBijector):
         matrix = tf.expand_dims(self.actnorm.scale(), axis=1) * self.conv.matrix()
         return mix_channels(x, matrix, tf.linalg.matvec(matrix, self.actnorm.bias, transpose_a=True))
 
-    def _unmix(self, y: tf.Tensor) -> tf.Tensor:
+    def _fold_unmix(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """actnorm^-1(conv^-1(y)) = y (W^-1 / scale) - bias."""
-        return mix_channels(y, self.conv.inverse_matrix() / self.actnorm.scale(), -self.actnorm.bias)
+        matrix, offset = self.conv.inverse_matrix() / self.actnorm.scale(), -self.actnorm.bias
+        return lambda y: mix_channels(y, matrix, offset)
+
+    def fold_inverse(self, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+        """As of `OnePassBijector`."""
+        coupling_inverse, unmix = self.coupling.fold_inverse(size), self._fold_unmix()
+        return lambda y: unmix(coupling_inverse(y))
 
     def _mix_log_det(self, x: tf.Tensor) -> tf.Tensor:
         """Log-det of `_mix`, [], the same for every image."""
@@ -77,7 +83,7 @@ class FlowStep(OnePassBijector):
 
     def _inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         mixed, coupling_log_det = self.coupling._inverse_and_log_det(y, **kwargs)
-        return self._unmix(mixed), coupling_log_det - self._mix_log_det(y)
+        return self._fold_unmix()(mixed), coupling_log_det - self._mix_log_det(y)
 
 
 def flow_level(squeeze: Squeeze, steps: Sequence[FlowStep], name: str = "level") -> tfb.Chain:
@@ -89,3 +95,15 @@ def flow_level(squeeze: Squeeze, steps: Sequence[FlowStep], name: str = "level")
     if len(set(names)) < len(names):
         raise ValueError(f"{name}: the steps need names of their own, got {names}")
     return tfb.Chain([*reversed(steps), squeeze], name=name)
+
+
+def fold_level_inverse(level: tfb.Chain, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`level.inverse` of images [N, *size, 4C] as a function; see `OnePassBijector.fold_inverse`."""
+    inverses = [bijector.fold_inverse(size) for bijector in level.bijectors]
+
+    def inverse(y: tf.Tensor) -> tf.Tensor:
+        for each in inverses:
+            y = each(y)
+        return y
+
+    return inverse

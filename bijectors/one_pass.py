@@ -56,6 +56,12 @@ class OnePassBijector(tfb.Bijector, abc.ABC):
     def _inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """y [N, H, W, C] -> x, log|det dx/dy| [N]."""
 
+    def fold_inverse(self, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The inverse of images, [N, *size, C'] -> [N, H, W, C], as a function. Layers for which that is much have all
+        that depends on the weights alone computed by then: for loops, in which TensorFlow would do it every time."""
+        del size
+        return lambda y: self._inverse_and_log_det(y)[0]
+
     def _augmented_forward(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         images, unfold = fold_leading(x, self.num_channels, self.name)
         y, log_det = self._forward_and_log_det(images, **kwargs)

@@ -20,8 +20,8 @@ class FutureSampler:
     How samples are divided into batches and frames into chunks is a matter of memory and speed, and changes no sample.
     """
 
-    def __init__(self, model: VideoFlow, batch_size: int = 16, frames_at_once: int = 64) -> None:
-        """`batch_size`: samples at a time; `frames_at_once`: that pass a flow together, whichever the sample."""
+    def __init__(self, model: VideoFlow, batch_size: int = 16, frames_at_once: int | None = None) -> None:
+        """`batch_size`: samples at a time; `frames_at_once`: as for `sample_in_chunks`."""
         self._model, self._batch_size, self._frames_at_once = model, batch_size, frames_at_once
         # Traced once for each size of a batch.
         self._compiled = tf.function(self._draw, autograph=False)

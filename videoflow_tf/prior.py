@@ -248,9 +248,7 @@ class AutoregressivePrior(tfd.Distribution):
         """
         context = _tile_context(self.context, n)
         shape = tf.concat([tf.shape(context.latents)[:1], self.event_shape_tensor()], axis=0)
-        noise = tf.ensure_shape(
-            standard_normal(shape, seed, self.dtype), [context.latents.shape[0], *self.event_shape]
-        )
+        noise = tf.ensure_shape(standard_normal(shape, seed, self.dtype), [context.latents.shape[0], *self.event_shape])
         return Drawing(noise, *self._prior.sampler(context, self._temperature, self._condition))
 
     def repeated(self, copies: int | tf.Tensor) -> AutoregressivePrior:

@@ -10,29 +10,36 @@ its pixels, it is the activations of the flow's networks, hundreds of channels a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from videoflow_tf.prior import Drawing, HierarchicalPrior, State
+from bijectors import fold_level_inverse
+from videoflow_tf.latent_encoders.base import as_images
+from videoflow_tf.prior import AutoregressivePrior, Drawing, HierarchicalPrior, State
 from videoflow_tf.seeds import as_seed
 
-# Enough to keep two cores at work on different levels; every chunk folds the weights of the flow again.
-_CHUNKS = 4
+# Of every sample together, where nobody says how many: of what a flow's networks make of them, memory holds this much.
+_FRAMES_AT_ONCE = 64
+# On a CPU at least so many chunks, of which some are under way at a time: measured best on two cores.
+_CHUNKS, _UNDER_WAY = 10, 4
 
 
 def sample_in_chunks(
     future: tfd.TransformedDistribution,
     count: int | tf.Tensor = 1,
     seed: tf.Tensor | None = None,
-    frames_at_once: int = 64,
+    frames_at_once: int | None = None,
 ) -> tf.Tensor:
     """The samples that `future.sample(count, seed)` gives.
 
     Args:
       future: what `VideoFlow.future` gives, with batch shape [B] and event shape [T, H, W, 3].
       seed: int32 [2], or [count * B, 2], one for each sample.
-      frames_at_once: that pass a flow together at most, whichever the sample, but at least one of every sample.
+      frames_at_once: that pass a flow together at most, whichever the sample, but at least one of every sample. By
+        default 64 on an accelerator; on a CPU fewer, so that levels run beside each other.
 
     Returns:
       [count, B, T, H, W, 3]
@@ -45,9 +52,9 @@ def sample_in_chunks(
 
     def draw_chunk(i: tf.Tensor, states: list[State], video: tf.TensorArray):
         x, states_after = None, []
-        for (flow, drawing), state, noise in zip(levels, states, noises, strict=True):
+        for (decode, drawing), state, noise in zip(levels, states, noises, strict=True):
             state, z = drawing.draw(state, x, noise[i])
-            x = flow.forward(z if x is None else tf.concat([x, z], axis=-1))
+            x = decode(z if x is None else tf.concat([x, z], axis=-1))
             states_after.append(state)
         return i + 1, states_after, video.write(i, x)
 
@@ -58,7 +65,7 @@ def sample_in_chunks(
         (0, [drawing.state for _, drawing in levels], tf.TensorArray(future.dtype, chunks, element_shape=chunk_shape)),
         maximum_iterations=chunks,
         # A chunk may begin before the one before it is done: as soon as the level's prior is through with that.
-        parallel_iterations=_CHUNKS,
+        parallel_iterations=_UNDER_WAY,
     )
     video = tf.transpose(video.stack(), [1, 0, 2, 3, 4, 5])
     video = tf.reshape(video, [samples, chunks * frames, *future.event_shape[1:]])[:, :length]
@@ -66,12 +73,17 @@ def sample_in_chunks(
 
 
 def _divide(
-    length: int | tf.Tensor, samples: int | tf.Tensor, frames_at_once: int
+    length: int | tf.Tensor, samples: int | tf.Tensor, frames_at_once: int | None
 ) -> tuple[int | tf.Tensor, int | tf.Tensor]:
     """Number of chunks, and frames in each: as even as may be, so that few are missing in the last one."""
     static = isinstance(length, int) and isinstance(samples, int)
     least, greatest = (min, max) if static else (tf.minimum, tf.maximum)
-    frames = least(-(-length // _CHUNKS), greatest(frames_at_once // samples, 1))
+    most = length
+    if frames_at_once is None:
+        frames_at_once = _FRAMES_AT_ONCE
+        if all(device.device_type == "CPU" for device in tf.config.list_logical_devices()):
+            most = -(-length // _CHUNKS)
+    frames = least(most, greatest(frames_at_once // samples, 1))
     chunks = -(-length // frames)
     return chunks, -(-length // chunks)
 
@@ -86,10 +98,23 @@ def _in_chunks(noise: tf.Tensor, chunks: int | tf.Tensor, frames: int | tf.Tenso
 
 def _begin(
     distribution: tfd.TransformedDistribution, count: int | tf.Tensor, seed: tf.Tensor
-) -> list[tuple[tfb.Bijector, Drawing]]:
-    """Every level's flow, latents to frames, and what draws its latents, the top level first."""
-    prior, flow = distribution.distribution, distribution.bijector
+) -> list[tuple[Callable[[tf.Tensor], tf.Tensor], Drawing]]:
+    """Of every level, the top one first: the flow from latents to frames, and what draws its latents."""
+    prior, flow = distribution.distribution, distribution.bijector.bijector
     if not isinstance(prior, HierarchicalPrior):
-        return [(flow, prior.begin(count, seed))]
+        return [(_decoder(flow, prior), prior.begin(count, seed))]
     above_seed, seed = prior.split_seed(seed)
-    return [*_begin(prior.above, count, above_seed), (flow, prior.latent_prior.begin(count, seed))]
+    here = _decoder(flow, prior.latent_prior), prior.latent_prior.begin(count, seed)
+    return [*_begin(prior.above, count, above_seed), here]
+
+
+def _decoder(flow: tfb.Chain, prior: AutoregressivePrior) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The inverse of a level's flow on clips [N, T, h, w, c], its weights folded before the loop."""
+    inverse = fold_level_inverse(flow, tuple(prior.event_shape[1:3]))
+
+    def decode(y: tf.Tensor) -> tf.Tensor:
+        x = inverse(as_images(y))
+        sizes = (tf.shape(y)[i] if y.shape[i] is None else y.shape[i] for i in range(2))
+        return tf.reshape(x, [*sizes, *x.shape[1:]])
+
+    return decode

@@ -8,6 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from bijectors import fold_level_inverse
+
 OTHER = {"forward": "inverse", "inverse": "forward"}
 TOLERANCE = {tf.float32: 1e-4, tf.float64: 1e-11}
 
@@ -121,6 +123,15 @@ def test_xla(case, direction):
     compiled = tf.function(lambda x: transform(bijector, direction, x), jit_compile=True)
     for actual, expected in zip(compiled(x), transform(bijector, direction, x), strict=True):
         close(actual, expected, 1e-10)
+
+
+def test_folded_inverse(case):
+    bijector = case.build()
+    y = case.sample("inverse", 3)
+    size = tuple(y.shape[1:3])
+    folded = fold_level_inverse(bijector, size) if case.name == "flow_level" else bijector.fold_inverse(size)
+    for images in (y, -y[:1]):
+        close(folded(images), bijector.inverse(images))
 
 
 def test_gradients_under_xla(learned_case, direction):
