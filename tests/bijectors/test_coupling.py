@@ -27,21 +27,21 @@ def test_first_half_is_untouched(coupling_kind, make_coupling, direction, dtype)
 
 
 def test_folded_inverse_folds_the_network_once(coupling_kind):
-    class Network:
-        folded_for = []
+    folded_for = []
 
+    class Network:
         def __call__(self, x):
             return tf.concat([x] * (2 if coupling_kind is AffineCoupling else 1), axis=-1)
 
         def fold(self, size):
-            self.folded_for.append(size)
+            folded_for.append(size)
             return self
 
     coupling = coupling_kind(4, Network(), dtype=tf.float64)
     inverse = coupling.fold_inverse((3, 5))
     for y in (images(), -images()):
         np.testing.assert_allclose(inverse(y), coupling.inverse(y), rtol=1e-12)
-    assert Network.folded_for == [(3, 5)]
+    assert folded_for == [(3, 5)]
 
 
 def test_network_sees_the_first_half_alone(coupling_kind, direction):
