@@ -23,14 +23,16 @@ PRODUCTS = 2
 def interleaved(tasks: dict[str, Task], repeats: int) -> dict[str, list[float]]:
     """Seconds of every task, `repeats` of each, taken in turns.
 
-    In turns, so that a machine whose speed drifts is slow for all alike. A first call of each, which compiles, is not
-    timed.
+    In turns, so that a machine whose speed drifts is slow for all alike. Of two calls in a turn the second is timed: in
+    use, training steps and samples follow each other; the first after something else finds caches cold and threads
+    asleep. The very first one compiles, too.
     """
     for task in tasks.values():
         task()
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(repeats):
         for name, task in tasks.items():
+            task()
             start = time.perf_counter()
             task()
             seconds[name].append(time.perf_counter() - start)
