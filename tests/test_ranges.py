@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from videoflow_tf.ranges import between
+from videoflow_tf.ranges import between, sizes
 
 RANGES = [(0, None), (0, 5), (2, None), (1, 4), (0, -1), (-2, None), (1, -1), (-3, -1), (3, 3), (2, 9)]
 
@@ -34,3 +34,14 @@ def test_between_is_a_slice_in_value_and_gradient(axis, start, stop, static):
 def test_all_of_a_tensor_is_the_tensor():
     x = tf.zeros([3, 2])
     assert between(x, 0) is x and between(x, 0, 3) is x and between(x, -3) is x
+
+
+def test_sizes_are_numbers_where_they_are_known():
+    @tf.function(input_signature=[tf.TensorSpec([None, 3, 2])])
+    def leading(x):
+        found = sizes(x, 2)
+        assert tf.is_tensor(found[0]) and found[1] == 3
+        return found[0]
+
+    assert leading(tf.zeros([4, 3, 2])) == 4
+    assert sizes(tf.zeros([4, 3, 2]), 2) == [4, 3]

@@ -21,7 +21,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.networks import ConvStack
 from videoflow_tf.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
-from videoflow_tf.ranges import between
+from videoflow_tf.ranges import between, sizes
 from videoflow_tf.seeds import as_seed, fold_in, split_seed
 from videoflow_tf.time_chunks import sample_in_chunks
 
@@ -138,8 +138,7 @@ class VideoFlow(tf_keras.Model):
 
     def _encode(self, frames: tf.Tensor, seed: tf.Tensor | None = None) -> Encoding:
         """Runs the flow on continuous frames [B, T, H, W, 3], time folded into the batch."""
-        batch, length = tf.shape(frames)[0], tf.shape(frames)[1]
-        size = self.hparams.frame_size
+        clips, size = sizes(frames, 2), self.hparams.frame_size
         # A fresh tensor, so that TFP's cache never answers for weights that have changed.
         x = tf.reshape(tf.identity(frames), [-1, size, size, 3])  # [B*T, H, W, 3]
         log_det = tf.zeros(tf.shape(x)[:1], self.float_dtype)
@@ -149,12 +148,9 @@ class VideoFlow(tf_keras.Model):
             y = level.forward(x, **kwargs)
             log_det += level.forward_log_det_jacobian(x, **kwargs)
             x, z = (None, y) if index == len(self.flow) - 1 else tf.split(y, 2, axis=-1)
-            unfolded = [
-                None if t is None else tf.reshape(t, [*_static_or(frames.shape[:2], (batch, length)), *t.shape[1:]])
-                for t in (z, x)
-            ]
+            unfolded = [None if t is None else tf.reshape(t, [*clips, *t.shape[1:]]) for t in (z, x)]
             levels.append(LevelLatents(*unfolded))
-        return Encoding(levels, tf.reshape(log_det, [batch, length]))
+        return Encoding(levels, tf.reshape(log_det, clips))
 
     def _step_seeds(self, seed: tf.Tensor | None) -> dict[str, dict[str, tf.Tensor]]:
         """Arguments of a level's flow steps by name: seeds for the dropout in their coupling networks."""
@@ -178,7 +174,8 @@ class VideoFlow(tf_keras.Model):
         """p(x_{C+1..C+T} | x_1..x_C), the distribution of the continuous frames after a context.
 
         Nested from the top level down: the base of a level's flow is its autoregressive prior given what comes from
-        the level above. Sampling draws one level for all frames and inverts its flow once, then goes on to the next.
+        the level above. Its `sample` draws a level for all frames and inverts its flow once, then goes on to the next;
+        `time_chunks.sample_in_chunks` draws the same samples some frames at a time.
 
         Args:
           context: uint8 [B, C, H, W, 3]; or continuous frames in the model's dtype.
@@ -472,8 +469,3 @@ def _build_level(config: VideoFlowConfig, level: int, rng: np.random.Generator, 
 
 def _step_name(index: int) -> str:
     return f"step_{index}"
-
-
-def _static_or(static: tf.TensorShape, dynamic: tuple[tf.Tensor, ...]) -> list:
-    """The sizes known when tracing, and tensors for the others."""
-    return [d if s is None else s for s, d in zip(static, dynamic, strict=True)]

@@ -16,7 +16,7 @@ from tensorflow_probability import distributions as tfd
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import LATENT_ENCODERS, Gaussian
 from videoflow_tf.networks import EdgeConv2D
-from videoflow_tf.ranges import between
+from videoflow_tf.ranges import between, sizes
 from videoflow_tf.seeds import as_seed, split_seed, standard_normal
 
 
@@ -126,7 +126,7 @@ class LatentPrior(tf.Module):
 
         def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
             seen, encoder_state = state
-            batch, frames = (tf.shape(noise)[i] if noise.shape[i] is None else noise.shape[i] for i in range(2))
+            batch, frames = sizes(noise, 2)
             own = self.own_gaussian(hidden, batch, frames)
             latent_shape = [noise.shape[0], *self.latent_shape]
 

@@ -1,4 +1,4 @@
-"""Ranges along one axis of a tensor, with a gradient that is cheap on the CPU."""
+"""Sizes of a tensor, and ranges along one of its axes with a gradient that is cheap on the CPU."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def between(x: tf.Tensor, start: int, stop: int | None = None, axis: int = 0) ->
     begin, size = [0] * x.shape.rank, [-1] * x.shape.rank
     begin[axis], size[axis] = start, max(0, stop - start)
     return tf.slice(x, begin, size)
+
+
+def sizes(x: tf.Tensor, count: int) -> list[int | tf.Tensor]:
+    """The first `count` dimensions of x: numbers where they are known when tracing, tensors elsewhere."""
+    return [tf.shape(x)[i] if size is None else size for i, size in enumerate(x.shape[:count])]

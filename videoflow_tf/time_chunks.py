@@ -19,6 +19,7 @@ from tensorflow_probability import distributions as tfd
 from bijectors import fold_level_inverse
 from videoflow_tf.latent_encoders.base import as_images
 from videoflow_tf.prior import AutoregressivePrior, Drawing, HierarchicalPrior, State
+from videoflow_tf.ranges import sizes
 from videoflow_tf.seeds import as_seed
 
 # Of every sample together, where nobody says how many: of what a flow's networks make of them, memory holds this much.
@@ -46,7 +47,7 @@ def sample_in_chunks(
     """
     levels = _begin(future, count, as_seed(seed))
     noises = [drawing.noise for _, drawing in levels]
-    samples, length = (tf.shape(noises[0])[i] if n is None else n for i, n in enumerate(noises[0].shape[:2]))
+    samples, length = sizes(noises[0], 2)
     chunks, frames = _divide(length, samples, frames_at_once)
     noises = [_in_chunks(noise, chunks, frames) for noise in noises]
 
@@ -90,10 +91,9 @@ def _divide(
 
 def _in_chunks(noise: tf.Tensor, chunks: int | tf.Tensor, frames: int | tf.Tensor) -> tf.Tensor:
     """[N, T, h, w, c] -> [chunks, N, frames, h, w, c], filled up with zeros."""
-    latent_shape = noise.shape[2:]
-    padded = tf.pad(noise, [[0, 0], [0, chunks * frames - tf.shape(noise)[1]], [0, 0], [0, 0], [0, 0]])
-    samples = tf.shape(noise)[0] if noise.shape[0] is None else noise.shape[0]
-    return tf.transpose(tf.reshape(padded, [samples, chunks, frames, *latent_shape]), [1, 0, 2, 3, 4, 5])
+    samples, length = sizes(noise, 2)
+    padded = tf.pad(noise, [[0, 0], [0, chunks * frames - length], [0, 0], [0, 0], [0, 0]])
+    return tf.transpose(tf.reshape(padded, [samples, chunks, frames, *noise.shape[2:]]), [1, 0, 2, 3, 4, 5])
 
 
 def _begin(
@@ -114,7 +114,6 @@ def _decoder(flow: tfb.Chain, prior: AutoregressivePrior) -> Callable[[tf.Tensor
 
     def decode(y: tf.Tensor) -> tf.Tensor:
         x = inverse(as_images(y))
-        sizes = (tf.shape(y)[i] if y.shape[i] is None else y.shape[i] for i in range(2))
-        return tf.reshape(x, [*sizes, *x.shape[1:]])
+        return tf.reshape(x, [*sizes(y, 2), *x.shape[1:]])
 
     return decode
