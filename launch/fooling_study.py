@@ -43,10 +43,12 @@ def main(action: str | None, files: list[str]) -> None:
 
 def _build() -> None:
     cli.load_tensorflow()
+    from videoflow_tf import threads
     from videoflow_tf.checkpoints import atomic_path, load_workdir
     from videoflow_tf.evaluation.fooling import study_page
     from videoflow_tf.evaluation.fooling_clips import study_clips
 
+    threads.one_core_an_operation()
     _, model = load_workdir(_WORKDIR.value)
     real, generated, protocol = study_clips(
         model,
