@@ -236,20 +236,19 @@ class AutoregressivePrior(tfd.Distribution):
         return self._prior.sequence(joined, start=self.context.latents.shape[1], condition=self._condition)
 
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        drawing = self.begin(n, as_seed(seed))
-        hidden = None if self._hidden is None else _tile_batch(self._hidden, n)
-        _, z = drawing.draw(drawing.state, hidden, drawing.noise)
+        repeated = self.repeated(n)
+        drawing = repeated.begin(as_seed(seed))
+        _, z = drawing.draw(drawing.state, repeated._hidden, drawing.noise)
         return tf.reshape(z, tf.concat([[n, tf.shape(self.context.latents)[0]], tf.shape(z)[1:]], axis=0))
 
-    def begin(self, n: int | tf.Tensor, seed: tf.Tensor) -> Drawing:
-        """What it takes to draw the n samples of seed int32 [2] or [n * B, 2], before a frame is drawn.
+    def begin(self, seed: tf.Tensor) -> Drawing:
+        """What it takes to draw one sample for every context, before a frame of it is drawn; seed int32 [2] or [B, 2].
 
         `hidden` is not used: `Drawing.draw` is given it.
         """
-        context = _tile_context(self.context, n)
-        shape = tf.concat([tf.shape(context.latents)[:1], self.event_shape_tensor()], axis=0)
-        noise = tf.ensure_shape(standard_normal(shape, seed, self.dtype), [context.latents.shape[0], *self.event_shape])
-        return Drawing(noise, *self._prior.sampler(context, self._temperature, self._condition))
+        shape = tf.concat([self.batch_shape_tensor(), self.event_shape_tensor()], axis=0)
+        noise = tf.ensure_shape(standard_normal(shape, seed, self.dtype), [*self.batch_shape, *self.event_shape])
+        return Drawing(noise, *self._prior.sampler(self.context, self._temperature, self._condition))
 
     def repeated(self, copies: int | tf.Tensor) -> AutoregressivePrior:
         """The same prior with its batch repeated, [B] -> [copies * B]."""

@@ -22,7 +22,7 @@ from videoflow_tf.prior import AutoregressivePrior, Drawing, HierarchicalPrior, 
 from videoflow_tf.ranges import sizes
 from videoflow_tf.seeds import as_seed
 
-# Of every sample together, where nobody says how many: of what a flow's networks make of them, memory holds this much.
+# Frames of all samples together that pass a flow at a time, where nobody says how many.
 _FRAMES_AT_ONCE = 64
 # On a CPU at least so many chunks, of which some are under way at a time: measured best on two cores.
 _CHUNKS, _UNDER_WAY = 10, 4
@@ -102,9 +102,9 @@ def _begin(
     """Of every level, the top one first: the flow from latents to frames, and what draws its latents."""
     prior, flow = distribution.distribution, distribution.bijector.bijector
     if not isinstance(prior, HierarchicalPrior):
-        return [(_decoder(flow, prior), prior.begin(count, seed))]
+        return [(_decoder(flow, prior), prior.repeated(count).begin(seed))]
     above_seed, seed = prior.split_seed(seed)
-    here = _decoder(flow, prior.latent_prior), prior.latent_prior.begin(count, seed)
+    here = _decoder(flow, prior.latent_prior), prior.latent_prior.repeated(count).begin(seed)
     return [*_begin(prior.above, count, above_seed), here]
 
 
