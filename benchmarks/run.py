@@ -37,9 +37,9 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     """Training steps, those of a flow of plain TFP parts and of our flow alone, and matrix products, in turns."""
     from work import training_task
 
-    from videoflow_tf import threads
+    from bijectors import fast_forms
 
-    threads.one_core_an_operation(work.jit_compile)
+    fast_forms.one_core_an_operation(work.jit_compile)
     tasks = {"train": training_task(work)}
     if args.plain_tfp:
         import plain_tfp
@@ -63,9 +63,9 @@ def measure_sample(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     """Calls of the sampler and matrix products, in turns."""
     from work import sampling_task
 
-    from videoflow_tf import threads
+    from bijectors import fast_forms
 
-    threads.one_core_an_operation(work.jit_compile)
+    fast_forms.one_core_an_operation(work.jit_compile)
     tasks = {"sample": sampling_task(work)} | timing.matmul_tasks(args.matmul_sizes)
     seconds = timing.interleaved(tasks, args.repeats)
     found = _sizes(work) | _rates(seconds, "sample", work.sampling_gflop())

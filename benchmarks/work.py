@@ -78,7 +78,7 @@ class Work:
 def make_model(config: VideoFlowConfig) -> VideoFlow:
     """A model ready to train, its optimizer's variables built."""
     from videoflow_tf import VideoFlow
-    from videoflow_tf.optimizer import make_optimizer
+    from videoflow_tf.training.optimizer import make_optimizer
 
     model = VideoFlow(config)
     model.compile(optimizer=make_optimizer(config))
@@ -109,7 +109,7 @@ def compiled_sampler(model: VideoFlow, num_frames: int, jit_compile: bool) -> tf
     """
     import tensorflow as tf
 
-    from videoflow_tf import pixels
+    from videoflow_tf.model import pixels
 
     def sample(context: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if jit_compile:

@@ -19,8 +19,8 @@ def imports(work: Work) -> dict[str, Any]:
     del work
     import tensorflow as tf
 
-    import videoflow_tf.model
-    import videoflow_tf.optimizer  # noqa: F401
+    import videoflow_tf.model.video_flow
+    import videoflow_tf.training.optimizer  # noqa: F401
 
     tf.config.list_physical_devices()
     return {"imported_at": time.time()}
@@ -59,9 +59,9 @@ def trace(work: Work) -> dict[str, Any]:
 
 def _timed(make: Callable[[Work], Callable[[], Any]], work: Work, calls: int) -> dict[str, Any]:
     imported = imports(work)
-    from videoflow_tf import threads
+    from bijectors import fast_forms
 
-    threads.one_core_an_operation(work.jit_compile)
+    fast_forms.one_core_an_operation(work.jit_compile)
     task = make(work)
     built_at = time.time()
     task()

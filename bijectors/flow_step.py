@@ -10,7 +10,8 @@ from tensorflow_probability import bijectors as tfb
 
 from bijectors.actnorm import ActNorm
 from bijectors.coupling import AdditiveCoupling, AffineCoupling
-from bijectors.invertible_conv import InvertibleConv1x1, mix_channels
+from bijectors.fast_forms import mix_channels
+from bijectors.invertible_conv import InvertibleConv1x1
 from bijectors.one_pass import OnePassBijector, num_pixels
 from bijectors.squeeze import Squeeze
 

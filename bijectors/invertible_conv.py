@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
+from bijectors.fast_forms import mix_channels
 from bijectors.one_pass import OnePassBijector, per_image
 
 
@@ -66,26 +65,3 @@ class InvertibleConv1x1(OnePassBijector):
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return mix_channels(y, self.inverse_matrix()), -per_image(self.log_det_per_pixel(), y)
-
-
-def mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = None) -> tf.Tensor:
-    """x [N, H, W, C] times matrix [C, D], plus offset [D], at every pixel -> [N, H, W, D]."""
-    y = tf.matmul(tf.reshape(x, [-1, matrix.shape[0]]), matrix)
-    if offset is not None:
-        y = _add_offset(y, offset)
-    sizes = x.shape[1:3] if x.shape[1:3].is_fully_defined() else tf.unstack(tf.shape(x)[1:3])
-    return tf.reshape(y, [-1, *sizes, matrix.shape[-1]])
-
-
-@tf.custom_gradient
-def _add_offset(
-    y: tf.Tensor, offset: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """y [N, D] + offset [D], with the offset's gradient summed as a matrix product: XLA for the CPU would run that
-    sum, and all that it can fuse into it, on one core."""
-
-    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ones = tf.ones([1, tf.shape(dy)[0]], dy.dtype)
-        return dy, tf.matmul(ones, dy)[0]
-
-    return tf.nn.bias_add(y, offset), gradient

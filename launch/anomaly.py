@@ -35,8 +35,8 @@ def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
     from videoflow_tf import data
-    from videoflow_tf.checkpoints import load_workdir
-    from videoflow_tf.evaluation import anomaly, anomaly_files
+    from videoflow_tf.studies import anomaly, anomaly_files
+    from videoflow_tf.training.checkpoints import load_workdir
 
     config, model = load_workdir(_WORKDIR.value)
     folder = Path(_WORKDIR.value) / "eval"
@@ -47,10 +47,10 @@ def main(argv: list[str]) -> None:
         paths = anomaly_files.save_out_of_sequence(result, folder)
     else:
         if _VIDEO_FILE.value is not None:
-            video, source = anomaly_files.file_video(model.hparams, _VIDEO_FILE.value, _MAX_FRAMES.value)
+            video, source = anomaly_files.file_video(model.config, _VIDEO_FILE.value, _MAX_FRAMES.value)
         else:
             video, source = anomaly_files.split_video(
-                model.hparams, _DATA_DIR.value, _SPLIT.value, _VIDEO.value, _MAX_FRAMES.value
+                model.config, _DATA_DIR.value, _SPLIT.value, _VIDEO.value, _MAX_FRAMES.value
             )
         scores = anomaly.frame_scores(model, video, _SEED.value)
         protocol = {**source, "seed": _SEED.value, "step": int(model.step.numpy())}

@@ -13,7 +13,7 @@ import cli
 from absl import flags
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.evaluation import LIKELIHOOD, METRICS
+from videoflow_tf.metrics import LIKELIHOOD, METRICS
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
@@ -54,12 +54,12 @@ def main(argv: list[str]) -> None:
     names, temperatures = _checked_metrics(), _checked_temperatures()
     cli.load_tensorflow()
     from videoflow_tf import data
-    from videoflow_tf.checkpoints import load_workdir
-    from videoflow_tf.evaluation import results
-    from videoflow_tf.evaluation.likelihood import evaluate_likelihood
-    from videoflow_tf.evaluation.measurements import Measurements
-    from videoflow_tf.evaluation.runner import Sampling, check_samples, evaluate_samples, make_metrics
-    from videoflow_tf.future_sampler import FutureSampler
+    from videoflow_tf.metrics import results
+    from videoflow_tf.metrics.likelihood import evaluate_likelihood
+    from videoflow_tf.metrics.measurements import Measurements
+    from videoflow_tf.metrics.runner import Sampling, check_samples, evaluate_samples, make_metrics
+    from videoflow_tf.model.future_sampler import FutureSampler
+    from videoflow_tf.training.checkpoints import load_workdir
 
     config, model = load_workdir(_WORKDIR.value)
     data_dir, split, batch_size, seed = _DATA_DIR.value, _SPLIT.value, _BATCH_SIZE.value, _SEED.value
@@ -136,7 +136,7 @@ def _checked_temperatures() -> list[float]:
 
 def _self_check() -> None:
     cli.load_tensorflow()
-    from videoflow_tf.evaluation.fvd import I3D, SELF_CHECK_VALUE, self_check
+    from videoflow_tf.metrics.fvd import I3D, SELF_CHECK_VALUE, self_check
 
     distance = self_check(I3D(_I3D_PATH.value))
     print(f"FVD of all-black and all-white clips: {distance:.2f}; the real weights give about {SELF_CHECK_VALUE:g}")

@@ -9,7 +9,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=T
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
-    from videoflow_tf.export import export_workdir
+    from videoflow_tf.training.export import export_workdir
 
     print(export_workdir(_WORKDIR.value))
 

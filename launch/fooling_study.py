@@ -43,12 +43,13 @@ def main(action: str | None, files: list[str]) -> None:
 
 def _build() -> None:
     cli.load_tensorflow()
-    from videoflow_tf import threads
-    from videoflow_tf.checkpoints import atomic_path, load_workdir
-    from videoflow_tf.evaluation.fooling import study_page
-    from videoflow_tf.evaluation.fooling_clips import study_clips
+    from bijectors import fast_forms
+    from videoflow_tf.files import atomic_path
+    from videoflow_tf.studies.fooling import study_page
+    from videoflow_tf.studies.fooling_clips import study_clips
+    from videoflow_tf.training.checkpoints import load_workdir
 
-    threads.one_core_an_operation()
+    fast_forms.one_core_an_operation()
     _, model = load_workdir(_WORKDIR.value)
     real, generated, protocol = study_clips(
         model,
@@ -71,7 +72,7 @@ def _build() -> None:
 
 def _score(files: list[str]) -> None:
     from videoflow_tf.errors import UserError
-    from videoflow_tf.evaluation.fooling import score
+    from videoflow_tf.studies.fooling import score
 
     workdir = None if _WORKDIR.value is None else Path(_WORKDIR.value)
     if workdir is not None and not workdir.is_dir():
@@ -84,7 +85,7 @@ def _score(files: list[str]) -> None:
         f"{rate['taken_for_real']} of {rate['shown']} generated clips for real"
     )
     if workdir is not None:
-        from videoflow_tf.json_files import write_json
+        from videoflow_tf.files import write_json
 
         print(write_json(workdir / "eval" / "fooling_rate.json", result))
 

@@ -27,8 +27,8 @@ _CHANNEL_RANK = flags.DEFINE_integer(
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
-    from videoflow_tf.checkpoints import load_workdir
-    from videoflow_tf.evaluation import interpolation
+    from videoflow_tf.studies import interpolation
+    from videoflow_tf.training.checkpoints import load_workdir
 
     config, model = load_workdir(_WORKDIR.value)
     levels = interpolation.parse_levels(_LEVELS.value, config)

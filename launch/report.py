@@ -14,7 +14,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=T
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
-    from videoflow_tf.checkpoints import atomic_path
+    from videoflow_tf.files import atomic_path
     from videoflow_tf.report import report_page
 
     page = report_page(_WORKDIR.value)

@@ -38,11 +38,11 @@ def _known_pictures(kinds: list[str]) -> bool:
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
-    from videoflow_tf import threads
-    from videoflow_tf.checkpoints import load_workdir
-    from videoflow_tf.sampling import sample_futures, save_futures
+    from bijectors import fast_forms
+    from videoflow_tf.studies.samples import sample_futures, save_futures
+    from videoflow_tf.training.checkpoints import load_workdir
 
-    threads.one_core_an_operation()
+    fast_forms.one_core_an_operation()
     _, model = load_workdir(_WORKDIR.value)
     futures = sample_futures(
         model,

@@ -6,7 +6,7 @@ Started again on the same workdir it goes on where it stopped; the configuration
 import cli
 from absl import flags
 
-from videoflow_tf import checkpoints
+from videoflow_tf import workdir as workdir_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, made if missing.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
@@ -23,14 +23,15 @@ cli.define_config_flags()
 
 def main(argv: list[str]) -> None:
     del argv
-    saved = checkpoints.read_config(_WORKDIR.value)
+    saved = workdir_lib.read_config(_WORKDIR.value)
     config = cli.config_from_flags(saved)
     if saved is not None:
-        checkpoints.check_same_run(saved, config, _WORKDIR.value)
+        workdir_lib.check_same_run(saved, config, _WORKDIR.value)
     cli.load_tensorflow()
-    from videoflow_tf import threads, training
+    from bijectors import fast_forms
+    from videoflow_tf.training import train as training
 
-    threads.one_core_an_operation(_JIT_COMPILE.value)
+    fast_forms.one_core_an_operation(_JIT_COMPILE.value)
     training.train(config, _WORKDIR.value, _DATA_DIR.value, _STRATEGY.value, _DETERMINISTIC.value, _JIT_COMPILE.value)
 
 

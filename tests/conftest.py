@@ -53,7 +53,7 @@ def micro_flags(micro_config, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def micro_run(micro_config, tmp_path_factory) -> Path:
     """The workdir of a finished run. Tests that write to it copy it first."""
-    from videoflow_tf import training
+    from videoflow_tf.training import train as training
 
     workdir = tmp_path_factory.mktemp("runs") / "micro"
     training.train(micro_config, workdir, None)

@@ -9,7 +9,7 @@ __all__ = ["PRESETS", "UserError", "VideoFlow", "VideoFlowConfig"]
 def __getattr__(name: str):
     # TensorFlow takes seconds to import: `--help` and configuration errors should not wait for it.
     if name == "VideoFlow":
-        from videoflow_tf.model import VideoFlow
+        from videoflow_tf.model.video_flow import VideoFlow
 
         return VideoFlow
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoflow_tf import data, pictures
-from videoflow_tf.checkpoints import read_config
+from videoflow_tf import data
+from videoflow_tf.media import strips as pictures
+from videoflow_tf.workdir import read_config
 
 
 @pytest.fixture

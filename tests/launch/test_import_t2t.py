@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from videoflow_tf import t2t
-from videoflow_tf.checkpoints import load_workdir
 from videoflow_tf.errors import UserError
+from videoflow_tf.training.checkpoints import load_workdir
 
 REPOSITORY = Path(__file__).parents[2]
-VECTORS = REPOSITORY / "tests" / "t2t_vectors"
+VECTORS = REPOSITORY / "tests" / "t2t" / "vectors"
 LSTM = VECTORS / "conv_lstm_pretrained"
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoflow_tf.checkpoints import load_workdir
 from videoflow_tf.errors import UserError
-from videoflow_tf.sampling import sample_futures, save_futures, similarity
+from videoflow_tf.studies.samples import sample_futures, save_futures, similarity
+from videoflow_tf.training.checkpoints import load_workdir
 
 
 def test_writes_pictures_and_samples(command, micro_run, tmp_path):

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tests.chromium import Chromium, find_chromium
-from videoflow_tf import pictures
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.media import strips as pictures
 from videoflow_tf.report import report_page
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import read_scalars

@@ -1,6 +1,6 @@
 """Latent encoders: networks from past latents to the Gaussian over the present one, behind one interface."""
 
-from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, WindowEncoder
+from videoflow_tf.latent_encoders.base import DiagonalGaussian, LatentEncoder, WindowEncoder
 from videoflow_tf.latent_encoders.conv2d import Conv2DEncoder
 from videoflow_tf.latent_encoders.conv3d import Conv3DEncoder
 from videoflow_tf.latent_encoders.conv_lstm import ConvLSTMEncoder
@@ -19,7 +19,7 @@ __all__ = [
     "Conv2DEncoder",
     "Conv3DEncoder",
     "ConvLSTMEncoder",
-    "Gaussian",
+    "DiagonalGaussian",
     "LatentEncoder",
     "PointwiseEncoder",
     "WindowEncoder",

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from videoflow_tf.ranges import between
+from bijectors.fast_forms import slice_axis
 from videoflow_tf.seeds import ALGORITHM
 
 
-class Gaussian(NamedTuple):
+class DiagonalGaussian(NamedTuple):
     """A diagonal Gaussian; `mean` and `log_scale` have the latent's shape."""
 
     mean: tf.Tensor
@@ -24,13 +24,13 @@ class Gaussian(NamedTuple):
         scaled = (z - self.mean) * tf.exp(-self.log_scale)
         return -0.5 * tf.square(scaled) - self.log_scale - 0.5 * math.log(2 * math.pi)
 
-    def frames(self, start: int, stop: int | None = None) -> Gaussian:
+    def frames(self, start: int, stop: int | None = None) -> DiagonalGaussian:
         """The Gaussians of frames start..stop-1 of [B, T, h, w, c]."""
-        return Gaussian(*(between(t, start, stop, axis=1) for t in self))
+        return DiagonalGaussian(*(slice_axis(t, start, stop, axis=1) for t in self))
 
-    def frame(self, t: int | tf.Tensor) -> Gaussian:
+    def frame(self, t: int | tf.Tensor) -> DiagonalGaussian:
         """The Gaussian of frame t of [B, T, h, w, c]."""
-        return Gaussian(self.mean[:, t], self.log_scale[:, t])
+        return DiagonalGaussian(self.mean[:, t], self.log_scale[:, t])
 
 
 class LatentEncoder(tf.Module, abc.ABC):
@@ -52,8 +52,8 @@ class LatentEncoder(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def sequence(
-        self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
-    ) -> Gaussian:
+        self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int, seed: tf.Tensor | None = None
+    ) -> DiagonalGaussian:
         """Gaussians [B, T - start, h, w, c] of frames start.. of the sequence, start >= window.
 
         `level`: of frames level_start(start).. . `seed`: int32 [2], in training; turns on noise and
@@ -61,11 +61,11 @@ class LatentEncoder(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> Any:
+    def initial_state(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> Any:
         """State after the context: latents [B, C, h, w, c], level [B, C, h, w, c]."""
 
     @abc.abstractmethod
-    def make_step(self) -> Callable[[Any, Gaussian | None], tuple[Gaussian, Any]]:
+    def make_step(self) -> Callable[[Any, DiagonalGaussian | None], tuple[DiagonalGaussian, Any]]:
         """The step (state, level [B, h, w, c]) -> the Gaussian [B, h, w, c] of the next frame, and the state without
         that frame's latent. What depends on the weights alone is computed here, once for all frames."""
 
@@ -74,13 +74,13 @@ class LatentEncoder(tf.Module, abc.ABC):
         """The state with the frame's latent [B, h, w, c]."""
 
     @abc.abstractmethod
-    def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
+    def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
         """Data-dependent initialisation on a known sequence; `level` as for `sequence` from frame `window` on."""
 
 
 # A `WindowEncoder` as a function of its inputs: (past: `window` latents [N, h, w, c], oldest first; level [N, h, w, c];
-# seed) -> Gaussian [N, h, w, c].
-WindowGaussian = Callable[[Sequence[tf.Tensor], Gaussian | None, tf.Tensor | None], Gaussian]
+# seed) -> DiagonalGaussian [N, h, w, c].
+WindowGaussian = Callable[[Sequence[tf.Tensor], DiagonalGaussian | None, tf.Tensor | None], DiagonalGaussian]
 
 
 class WindowEncoder(LatentEncoder):
@@ -99,38 +99,38 @@ class WindowEncoder(LatentEncoder):
         """The encoder with all that depends on the weights alone computed."""
 
     @abc.abstractmethod
-    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
         """Data-dependent initialisation on windows, shaped as for `fold`."""
 
     def sequence(
-        self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
-    ) -> Gaussian:
+        self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int, seed: tf.Tensor | None = None
+    ) -> DiagonalGaussian:
         windows, level = self._as_batch(latents, level, start)
         gaussian = self._with_skip(self.fold()(windows, level, seed), windows)
         shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(latents)[2:]], axis=0)
-        return Gaussian(*(tf.reshape(t, shape) for t in gaussian))
+        return DiagonalGaussian(*(tf.reshape(t, shape) for t in gaussian))
 
-    def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
+    def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
         self.initialize_windows(*self._as_batch(latents, level, self.window))
 
     def _as_batch(
-        self, latents: tf.Tensor, level: Gaussian | None, start: int
-    ) -> tuple[list[tf.Tensor], Gaussian | None]:
+        self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int
+    ) -> tuple[list[tf.Tensor], DiagonalGaussian | None]:
         """The past of frames start.. and their level, time folded into the batch: [B*(T-start), h, w, c] each."""
         k = self.num_past
-        past = [between(latents, start - k + i, i - k, axis=1) for i in range(k)]
+        past = [slice_axis(latents, start - k + i, i - k, axis=1) for i in range(k)]
         if self.first_frame:
-            past.insert(0, tf.broadcast_to(between(latents, 0, 1, axis=1), tf.shape(past[0])))
+            past.insert(0, tf.broadcast_to(slice_axis(latents, 0, 1, axis=1), tf.shape(past[0])))
         if level is not None:
-            level = Gaussian(*(as_images(t) for t in level))
+            level = DiagonalGaussian(*(as_images(t) for t in level))
         return [as_images(t) for t in past], level
 
-    def _with_skip(self, gaussian: Gaussian, past: Sequence[tf.Tensor]) -> Gaussian:
+    def _with_skip(self, gaussian: DiagonalGaussian, past: Sequence[tf.Tensor]) -> DiagonalGaussian:
         return gaussian._replace(mean=gaussian.mean + past[-1]) if self.skip else gaussian
 
     # The state is the past itself, `window` latents [B, h, w, c]. While the context is shorter than the window, it is
     # filled up with zeros; the Gaussians of those frames are not used.
-    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> tuple[tf.Tensor, ...]:
+    def initial_state(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> tuple[tf.Tensor, ...]:
         recent = tf.unstack(latents[:, -self.num_past :], axis=1)
         missing = [tf.zeros_like(recent[0])] * (self.num_past - len(recent))
         first = [latents[:, 0]] if self.first_frame else []
@@ -138,7 +138,7 @@ class WindowEncoder(LatentEncoder):
 
     def make_step(
         self,
-    ) -> Callable[[tuple[tf.Tensor, ...], Gaussian | None], tuple[Gaussian, tuple[tf.Tensor, ...]]]:
+    ) -> Callable[[tuple[tf.Tensor, ...], DiagonalGaussian | None], tuple[DiagonalGaussian, tuple[tf.Tensor, ...]]]:
         gaussian = self.fold()
         return lambda state, level: (self._with_skip(gaussian(state, level, None), state), state)
 

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian, add_noise
-from videoflow_tf.networks import ConvBlock, ConvStack, EdgeConv2D
+from videoflow_tf.latent_encoders.base import DiagonalGaussian, WindowEncoder, WindowGaussian, add_noise
+from videoflow_tf.networks.conv2d import ConvBlock, ConvStack, EdgeConv2D
 from videoflow_tf.seeds import split_seed
 
 
@@ -44,24 +44,26 @@ class Conv2DEncoder(WindowEncoder):
                 inner = width
         self.last = EdgeConv2D(inner, 2 * channels, None, dtype=dtype, name="last")
 
-    def _stack(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> tf.Tensor:
+    def _stack(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> tf.Tensor:
         return tf.concat(past if level is None else [level.mean, *past], axis=-1)
 
     def fold(self) -> WindowGaussian:
         blocks = [block.fold(self.size) for block in self.blocks]
         last = self.last.fold(self.size)
 
-        def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        def gaussian(
+            past: Sequence[tf.Tensor], level: DiagonalGaussian | None, seed: tf.Tensor | None
+        ) -> DiagonalGaussian:
             noise_seed, *seeds = split_seed(seed, 1 + len(blocks))
             h = add_noise(self._stack(past, level), self.noise, noise_seed)
             for block in blocks:
                 out = block(h, seeds.pop())
                 h = h + out if self.architecture == "residual" else out
-            return Gaussian(*tf.split(last(h), 2, axis=-1))
+            return DiagonalGaussian(*tf.split(last(h), 2, axis=-1))
 
         return gaussian
 
-    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
         h = self._stack(past, level)
         for block in self.blocks:
             out = block.initialize(h)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from videoflow_tf.causal_networks import CausalConvStack, last_of
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian, add_noise
-from videoflow_tf.networks import EdgeConv2D
+from videoflow_tf.latent_encoders.base import DiagonalGaussian, WindowEncoder, WindowGaussian, add_noise
+from videoflow_tf.networks.causal_conv3d import CausalConvStack, last_of
+from videoflow_tf.networks.conv2d import EdgeConv2D
 from videoflow_tf.seeds import split_seed
 
 
@@ -50,7 +50,7 @@ class Conv3DEncoder(WindowEncoder):
         ]
         self.last = EdgeConv2D(inner, 2 * channels, None, kernel_size=1, dtype=dtype, name="last")
 
-    def _stack(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> tf.Tensor:
+    def _stack(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> tf.Tensor:
         """[window, N, h, w, c or 2c]."""
         return tf.stack(past if level is None else [tf.concat([z, level.mean], axis=-1) for z in past])
 
@@ -63,17 +63,19 @@ class Conv3DEncoder(WindowEncoder):
         ]
         last = self.last.fold(self.size)
 
-        def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        def gaussian(
+            past: Sequence[tf.Tensor], level: DiagonalGaussian | None, seed: tf.Tensor | None
+        ) -> DiagonalGaussian:
             noise_seed, *seeds = split_seed(seed, 1 + depth * len(self.dilations))
             h = add_noise(self._stack(past, level), self.noise, noise_seed)
             for block, kept in zip(blocks, steps, strict=True):
                 change = tf.add_n([branch(h, seeds.pop()) for branch in block])
                 h = last_of(h, kept) + change
-            return Gaussian(*tf.split(last(tf.squeeze(last_of(h, 1), axis=0)), 2, axis=-1))
+            return DiagonalGaussian(*tf.split(last(tf.squeeze(last_of(h, 1), axis=0)), 2, axis=-1))
 
         return gaussian
 
-    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
         h = self._stack(past, level)
         for block in self.blocks:
             h += tf.add_n([branch.initialize(h) for branch in block])

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from bijectors.fast_forms import slice_axis
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, LatentEncoder, add_noise, as_images
-from videoflow_tf.networks import EdgeConv2D, Folded
-from videoflow_tf.ranges import between
+from videoflow_tf.latent_encoders.base import DiagonalGaussian, LatentEncoder, add_noise, as_images
+from videoflow_tf.networks.conv2d import EdgeConv2D, Folded
 
 
 class State(NamedTuple):
@@ -46,7 +46,7 @@ class ConvLSTMEncoder(LatentEncoder):
         self.bias = tf.Variable(np.zeros(4 * self.width), dtype=dtype, name="bias")
         self.last = EdgeConv2D(self.width, 2 * channels, None, dtype=dtype, name="last")
 
-    def _input(self, last: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None = None) -> tf.Tensor:
+    def _input(self, last: tf.Tensor, level: DiagonalGaussian | None, seed: tf.Tensor | None = None) -> tf.Tensor:
         x = last if level is None else tf.concat([level.mean, last], axis=-1)
         return add_noise(x, self.noise, seed)
 
@@ -58,11 +58,13 @@ class ConvLSTMEncoder(LatentEncoder):
             lambda hidden: tf.nn.conv2d(hidden, from_hidden, strides=1, padding="SAME"),
         )
 
-    def _run(self, latents: tf.Tensor, level: Gaussian | None, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def _run(
+        self, latents: tf.Tensor, level: DiagonalGaussian | None, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
-        previous = as_images(between(latents, 0, -1, axis=1))
+        previous = as_images(slice_axis(latents, 0, -1, axis=1))
         if level is not None:
-            level = Gaussian(*(as_images(t) for t in level.frames(1)))
+            level = DiagonalGaussian(*(as_images(t) for t in level.frames(1)))
         from_input, from_hidden = self._fold_gates()
         gates = from_input(self._input(previous, level, seed))
         batch = tf.shape(latents)[0]
@@ -80,13 +82,13 @@ class ConvLSTMEncoder(LatentEncoder):
         shape = tf.concat([tf.shape(latents)[:1], latents.shape[2:4], [self.width]], axis=0)
         return tf.zeros(shape, latents.dtype)
 
-    def _fold_gaussian(self) -> Callable[[tf.Tensor, tf.Tensor], Gaussian]:
-        """The function (hidden [N, h, w, width], last latent [N, h, w, c]) -> Gaussian [N, h, w, c]."""
+    def _fold_gaussian(self) -> Callable[[tf.Tensor, tf.Tensor], DiagonalGaussian]:
+        """The function (hidden [N, h, w, width], last latent [N, h, w, c]) -> DiagonalGaussian [N, h, w, c]."""
         last_conv = self.last.fold(self.size)
 
-        def gaussian(hidden: tf.Tensor, last: tf.Tensor) -> Gaussian:
+        def gaussian(hidden: tf.Tensor, last: tf.Tensor) -> DiagonalGaussian:
             mean, log_scale = tf.split(last_conv(hidden), 2, axis=-1)
-            return Gaussian(mean + last if self.skip else mean, log_scale)
+            return DiagonalGaussian(mean + last if self.skip else mean, log_scale)
 
         return gaussian
 
@@ -95,27 +97,27 @@ class ConvLSTMEncoder(LatentEncoder):
         return 0
 
     def sequence(
-        self, latents: tf.Tensor, level: Gaussian | None, start: int, seed: tf.Tensor | None = None
-    ) -> Gaussian:
+        self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int, seed: tf.Tensor | None = None
+    ) -> DiagonalGaussian:
         _, hidden = self._run(latents, level, seed)
-        hidden = tf.transpose(between(hidden, start - 1), [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
-        last = between(latents, start - 1, -1, axis=1)
+        hidden = tf.transpose(slice_axis(hidden, start - 1), [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
+        last = slice_axis(latents, start - 1, -1, axis=1)
         shape = tf.shape(last)
         gaussian = self._fold_gaussian()(as_images(hidden), as_images(last))
-        return Gaussian(*(tf.reshape(t, shape) for t in gaussian))
+        return DiagonalGaussian(*(tf.reshape(t, shape) for t in gaussian))
 
-    def initial_state(self, latents: tf.Tensor, level: Gaussian | None) -> State:
+    def initial_state(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> State:
         if latents.shape[1] == 1:
             zeros = self._zeros(latents)
             return State(zeros, zeros, latents[:, -1])
         cells, hiddens = self._run(latents, level, None)
         return State(cells[-1], hiddens[-1], latents[:, -1])
 
-    def make_step(self) -> Callable[[State, Gaussian | None], tuple[Gaussian, State]]:
+    def make_step(self) -> Callable[[State, DiagonalGaussian | None], tuple[DiagonalGaussian, State]]:
         from_input, from_hidden = self._fold_gates()
         gaussian = self._fold_gaussian()
 
-        def step(state: State, level: Gaussian | None) -> tuple[Gaussian, State]:
+        def step(state: State, level: DiagonalGaussian | None) -> tuple[DiagonalGaussian, State]:
             gates = from_input(self._input(state.last, level)) + from_hidden(state.hidden)
             cell, hidden = _cell(gates, state.cell)
             return gaussian(hidden, state.last), State(cell, hidden, state.last)
@@ -125,7 +127,7 @@ class ConvLSTMEncoder(LatentEncoder):
     def push(self, state: State, latent: tf.Tensor) -> State:
         return state._replace(last=latent)
 
-    def initialize(self, latents: tf.Tensor, level: Gaussian | None) -> None:
+    def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
         """Nothing: no layer of it has an actnorm."""
 
 

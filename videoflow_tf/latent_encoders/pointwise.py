@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import Gaussian, WindowEncoder, WindowGaussian
+from videoflow_tf.latent_encoders.base import DiagonalGaussian, WindowEncoder, WindowGaussian
 
 
 class PointwiseEncoder(WindowEncoder):
@@ -39,16 +39,18 @@ class PointwiseEncoder(WindowEncoder):
     def fold(self) -> WindowGaussian:
         own = LOG_SCALE_FACTOR * (self.fixed_log_scale if self.scale_from == "standard" else self.log_scale)
 
-        def gaussian(past: Sequence[tf.Tensor], level: Gaussian | None, seed: tf.Tensor | None) -> Gaussian:
+        def gaussian(
+            past: Sequence[tf.Tensor], level: DiagonalGaussian | None, seed: tf.Tensor | None
+        ) -> DiagonalGaussian:
             del seed  # Nothing here is random.
             mean = self.multiplier * past[-1]
             if level is not None:
                 mean += level.mean
             if self.scale_from == "level":
-                return Gaussian(mean, level.log_scale)
-            return Gaussian(mean, tf.broadcast_to(own, tf.shape(mean)))
+                return DiagonalGaussian(mean, level.log_scale)
+            return DiagonalGaussian(mean, tf.broadcast_to(own, tf.shape(mean)))
 
         return gaussian
 
-    def initialize_windows(self, past: Sequence[tf.Tensor], level: Gaussian | None) -> None:
+    def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
         """Nothing: no layer of it has an actnorm."""

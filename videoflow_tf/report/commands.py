@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videoflow_tf.config import PRESETS, VideoFlowConfig
-from videoflow_tf.evaluation import LIKELIHOOD, METRICS, SAMPLE_METRICS
+from videoflow_tf.metrics import LIKELIHOOD, METRICS, SAMPLE_METRICS
 
 
 def train_command(config: VideoFlowConfig, workdir: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videoflow_tf.charts import Curve, line_chart, svg
+from videoflow_tf.media.charts import Curve, line_chart, svg
 
 PARTS = ("train", "validation")
 _INCHES = (5.0, 3.2)  # Small: on a phone they are shown smaller still, letters included.

@@ -10,11 +10,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from videoflow_tf.checkpoints import latest_checkpoint, read_config
 from videoflow_tf.config import VideoFlowConfig, help_of
 from videoflow_tf.errors import UserError
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
+from videoflow_tf.workdir import latest_checkpoint, read_config
 
 _MIME = {".png": "image/png", ".gif": "image/gif"}
 _LONGEST_LIST = 16

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from videoflow_tf import checkpoints
+from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.model import VideoFlow
-from videoflow_tf.optimizer import make_optimizer
+from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.t2t.hparams import config_from_hparams, read_hparams, split_record
 from videoflow_tf.t2t.variables import Slot, official_slots
+from videoflow_tf.training import checkpoints
+from videoflow_tf.training.optimizer import make_optimizer
 
 # The official trainer keeps its optimizer and counters in scopes of their own; a bare TensorFlow optimizer names its
 # slots after their variables.
@@ -81,17 +82,17 @@ def import_checkpoint(
       UserError: as `load_model`, or `workdir` is in use; nothing is written then.
     """
     workdir = Path(workdir).absolute()
-    if checkpoints.read_config(workdir) is not None:
+    if workdir_lib.read_config(workdir) is not None:
         raise UserError(f"workdir {workdir} is in use by another run; name another")
     model = load_model(checkpoint_prefix, hparams, frame_size)
-    fitting = "bair" if model.hparams.frame_size == 64 else "shapes"
-    config = model.hparams.replace(dataset=dataset or fitting)
+    fitting = "bair" if model.config.frame_size == 64 else "shapes"
+    config = model.config.replace(dataset=dataset or fitting)
     optimizer = make_optimizer(config)
     optimizer.build(model.trainable_variables)
     # Made beside it and renamed: the workdir appears complete or not at all.
     temporary = workdir.with_name(f".tmp-{workdir.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    checkpoints.write_config(temporary, config)
+    workdir_lib.write_config(temporary, config)
     checkpoints.Checkpoints(model, optimizer, temporary).save()
     os.replace(temporary, workdir)
     return config, int(model.step.numpy())

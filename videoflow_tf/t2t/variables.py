@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from bijectors import FlowStep
-from videoflow_tf.causal_networks import CausalConvStack, CausalEdgeConv3D
 from videoflow_tf.latent_encoders import Conv2DEncoder, Conv3DEncoder, ConvLSTMEncoder, PointwiseEncoder
-from videoflow_tf.model import VideoFlow
-from videoflow_tf.networks import Activation2D, ConvBlock, ConvStack, EdgeConv2D
-from videoflow_tf.prior import LatentPrior
+from videoflow_tf.model.prior import LatentPrior
+from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.networks.causal_conv3d import CausalConvStack, CausalEdgeConv3D
+from videoflow_tf.networks.conv2d import Activation2D, ConvBlock, ConvStack, EdgeConv2D
 
 SCOPE = "next_frame_glow/body/"
 
@@ -68,13 +68,13 @@ def to_official(model: VideoFlow, values: Sequence[Any], variables: Sequence[tf.
 
 def official_slots(model: VideoFlow) -> Iterator[Slot]:
     """All variables of a model under their official names."""
-    coupling = model.hparams.coupling
+    coupling = model.config.coupling
     for index, (level, prior) in enumerate(zip(model.flow, model.priors, strict=True)):
         *steps, _squeeze = level.bijectors
         for number, step in enumerate(reversed(steps)):
             yield from _scoped(f"{SCOPE}codec/revnet_{index}/revnet_step_{number}", _flow_step(step, coupling))
         if prior.is_top:
-            yield from _scoped(SCOPE, _top_prior(prior, model.hparams.conditional))
+            yield from _scoped(SCOPE, _top_prior(prior, model.config.conditional))
         else:
             yield from _scoped(f"{SCOPE}codec/split_{index}/prior_on_z2", _level_prior(prior))
 

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from videoflow_tf import data
+from videoflow_tf.errors import UserError
+from videoflow_tf.metrics.likelihood import evaluate_likelihood, importance_weighted_bits
+from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.training.checkpoints import load_workdir
+
+
+@pytest.fixture(scope="module")
+def model(micro_run):
+    return load_workdir(micro_run)[1]
+
+
+def _bits(model, **kwargs):
+    return evaluate_likelihood(model, None, **kwargs)["bits_per_pixel"]
+
+
+def test_a_videos_result_depends_on_seed_and_index_alone(model):
+    whole = _bits(model, num_videos=5, batch_size=5)["per_video"]
+    np.testing.assert_allclose(_bits(model, num_videos=5, batch_size=2)["per_video"], whole, rtol=1e-5)
+    np.testing.assert_allclose(_bits(model, num_videos=3, batch_size=1)["per_video"], whole[:3], rtol=1e-5)
+    assert not np.allclose(_bits(model, num_videos=5, batch_size=5, seed=1)["per_video"], whole, rtol=1e-5)
+
+
+def test_agrees_with_the_model_on_its_own(model):
+    """`model.bits_per_pixel` of the same videos; other noise, so only nearly the same."""
+    elements = data.eval_videos(model.config, None, "test", num_videos=8).as_numpy_iterator()
+    expected = model.bits_per_pixel(np.stack([e["video"] for e in elements])).numpy().mean()
+    np.testing.assert_allclose(_bits(model, num_videos=8)["mean"], expected, rtol=0.02)
+
+
+def test_one_video_has_no_standard_error(model):
+    assert _bits(model, num_videos=1)["standard_error"] is None
+
+
+def test_unknown_split(model):
+    with pytest.raises(UserError, match="split"):
+        evaluate_likelihood(model, None, "tset", num_videos=1)
+
+
+def test_importance_weighted_bound_is_the_mean_probability():
+    """On probabilities that float64 holds: -log2 of their mean, over frames x components."""
+    log2_probabilities = np.array([[-10.0, -12.0, -11.0], [-3.0, -3.0, -3.0]])  # Two videos, three draws.
+    bits = np.repeat(-log2_probabilities[:, :, None] / 12, 2, axis=2)  # Two frames of 6 components.
+    expected = -np.log2((2.0**log2_probabilities).mean(axis=1)) / 12
+    np.testing.assert_allclose(importance_weighted_bits(bits, 6), expected, rtol=1e-12)
+
+
+def test_importance_weighted_bound_of_real_sizes():
+    """Log-probabilities of -10^5 nats and more underflow by themselves; their differences decide."""
+    bits = np.array([[[2.0], [2.0 + 1 / 12288]]])  # Probabilities that differ by a factor of 2.
+    expected = (2 * 12288 - np.log2((1 + 0.5) / 2)) / 12288
+    np.testing.assert_allclose(importance_weighted_bits(bits, 12288), [expected], rtol=1e-12)
+
+
+def test_several_draws(model):
+    one = _bits(model, num_videos=4)
+    eight = _bits(model, num_videos=4, dequantization_samples=8)
+    bound = eight["importance_weighted"]
+    assert "importance_weighted" not in one
+    assert (np.array(bound["per_video"]) < eight["per_video"]).all()  # Jensen: for every video.
+    assert bound["mean"] < one["mean"]
+    np.testing.assert_allclose(eight["mean"], one["mean"], rtol=0.02)
+    np.testing.assert_allclose(bound["standard_error"], np.std(bound["per_video"], ddof=1) / 2)
+
+
+def test_not_finite(micro_run):
+    _, model = load_workdir(micro_run)
+    variable = model.trainable_variables[0]
+    variable.assign(variable * np.nan)
+    with pytest.raises(UserError, match="likelihood of video 0 of split test is not finite"):
+        _bits(model, num_videos=2)
+
+
+def test_goes_on_from_kept_measurements(model, tmp_path):
+    measurements = Measurements(tmp_path, model)
+    whole = _bits(model, num_videos=5, batch_size=2, dequantization_samples=2, measurements=measurements)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 5
+    kept = files[0].read_bytes(), files[0].stat().st_mtime_ns
+    for lost in files[3:]:
+        lost.unlink()
+    again = _bits(model, num_videos=5, batch_size=2, dequantization_samples=2, measurements=measurements)
+    assert again == whole
+    assert (files[0].read_bytes(), files[0].stat().st_mtime_ns) == kept
+    # Under another protocol nothing is taken over.
+    assert _bits(model, num_videos=5, seed=1, dequantization_samples=2, measurements=measurements) != whole
+    assert len(list(tmp_path.iterdir())) == 10

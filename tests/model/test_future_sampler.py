@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from videoflow_tf.errors import UserError
+from videoflow_tf.model.future_sampler import FutureSampler
+
+
+def test_a_sample_is_a_function_of_seed_video_and_number(make_model, make_video):
+    model, context = make_model(), make_video(1, 2)[0]
+    whole = FutureSampler(model, batch_size=8)(context, 3, 1.0, 1, 4, 7)
+    assert whole.shape == (7, 3, 8, 8, 3) and whole.dtype == np.uint8
+    sampler = FutureSampler(model, batch_size=3)
+    np.testing.assert_array_equal(sampler(context, 3, 1.0, 1, 4, 7), whole)
+    np.testing.assert_array_equal(sampler(context, 3, 1.0, 1, 4, 2), whole[:2])
+    for frames_at_once in (1, 5):
+        chunked = FutureSampler(model, batch_size=3, frames_at_once=frames_at_once)
+        np.testing.assert_array_equal(chunked(context, 3, 1.0, 1, 4, 7), whole)
+    for seed, video in ((2, 4), (1, 5)):
+        assert (sampler(context, 3, 1.0, seed, video, 7) != whole).mean() > 0.5
+    assert (whole[0] != whole[1]).mean() > 0.5
+
+
+def test_temperature_zero_is_the_models_own_prediction(make_model, make_video, encoder_changes):
+    model = make_model(**encoder_changes)
+    context = make_video(1, 3, size=model.config.frame_size)
+    expected = model.predict_frames(context, 3, temperature=0.0, seed=0).numpy()[0]
+    for sample in FutureSampler(model)(context[0], 3, 0.0, 0, 0, 2):
+        np.testing.assert_array_equal(sample, expected)
+
+
+def test_has_the_distribution_of_the_models_own_samples(make_model, make_video):
+    """Mean and standard deviation of every frame's mean pixel, over many samples, and the pixels' own spread."""
+    model, context, count = make_model(), make_video(1, 2), 400
+    theirs = model.predict_frames(np.repeat(context, count, axis=0), 2, 0.7, seed=3).numpy().astype(np.float64)
+    ours = FutureSampler(model, batch_size=count)(context[0], 2, 0.7, 5, 0, count).astype(np.float64)
+    error = np.sqrt((theirs.var(axis=0) + ours.var(axis=0)) / count)
+    z = (theirs.mean(axis=0) - ours.mean(axis=0)) / error
+    assert abs(z.std() - 1) < 0.25 and abs(z.mean()) < 0.3
+    np.testing.assert_allclose(theirs.std(axis=0).mean(), ours.std(axis=0).mean(), rtol=0.03)
+
+
+def test_frames_that_are_not_finite(make_model, make_video):
+    model = make_model()
+    model.trainable_variables[0].assign(tf.fill(model.trainable_variables[0].shape, tf.constant(np.nan, tf.float64)))
+    with pytest.raises(UserError, match="sample of video 7 at temperature 0.5 is not finite") as error:
+        FutureSampler(model)(make_video(1, 2)[0], 2, 0.5, 0, 7, 1)
+    assert "\n" not in str(error.value)
+
+
+def test_batches_are_as_large_as_asked_for(make_model, make_video):
+    batches = FutureSampler(make_model(), batch_size=3).batches(make_video(1, 2)[0], 2, 1.0, 0, 0, 7)
+    assert [len(batch) for batch in batches] == [3, 3, 1]

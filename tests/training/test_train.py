@@ -1,0 +1,290 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from videoflow_tf import workdir as workdir_lib
+from videoflow_tf.errors import UserError
+from videoflow_tf.training import checkpoints, export, optimizer
+from videoflow_tf.training import train as training
+
+ROOT = Path(__file__).parents[2]
+
+
+def files(folder):
+    """Every file with the nanosecond it was written in."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def stored_values(workdir, prefixes=("flow/", "priors/", "optimizer/", "step/")):
+    reader = tf.train.load_checkpoint(workdir_lib.latest_checkpoint(workdir)[0])
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith(prefixes)]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def test_learning_rate_warms_up_stays_and_decays():
+    rate = optimizer.LearningRate(2.0, warmup_steps=4, decay_from=10, decay_until=20)
+    got = [float(rate(step)) for step in (0, 1, 3, 4, 10, 15, 20, 25)]
+    np.testing.assert_allclose(got, [0.5, 1.0, 2.0, 2.0, 2.0, 1.0, 0.0, 0.0])
+    constant = optimizer.LearningRate(2.0, warmup_steps=0)
+    assert [float(constant(step)) for step in (0, 10**6)] == [2.0, 2.0]
+
+
+def test_adam_does_as_keras_does():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=[5]).astype(np.float32), rng.normal(size=[20, 5]).astype(np.float32)
+    mine, keras = tf.Variable(start), tf.Variable(start)
+    for variable, adam in ((mine, optimizer.Adam(0.1)), (keras, tf_keras.optimizers.Adam(0.1, jit_compile=False))):
+        for gradient in gradients:
+            adam.apply_gradients([(tf.constant(gradient), variable)])
+    np.testing.assert_allclose(mine.numpy(), keras.numpy(), rtol=1e-5)
+    assert not np.allclose(mine.numpy(), start, atol=0.1)
+
+
+def test_average_starts_from_the_weights_at_build_and_is_swapped_in_and_out(micro_config):
+    variable = tf.Variable([1.0])
+    adam = optimizer.make_optimizer(micro_config.replace(ema_decay=0.75, warmup_steps=0, learning_rate=0.5))
+    adam.build([variable])
+    adam.apply_gradients([(tf.constant([3.0]), variable)])
+    stepped = variable.numpy()
+    np.testing.assert_allclose(stepped, [0.5], rtol=1e-5)  # Adam's first step is the learning rate.
+
+    class Model:
+        trainable_variables = (variable,)
+
+    adam.finalize_variable_values([variable])  # As Keras does after `fit`.
+    np.testing.assert_array_equal(variable.numpy(), stepped)
+    with training.averaged_weights(Model(), adam):
+        np.testing.assert_allclose(variable.numpy(), [0.75 * 1.0 + 0.25 * 0.5], rtol=1e-5)
+    np.testing.assert_array_equal(variable.numpy(), stepped)
+
+
+def test_gradients_are_clipped_by_global_norm(micro_config):
+    adam = optimizer.make_optimizer(micro_config.replace(clip_norm=2.0))
+    assert adam.global_clipnorm == 2.0
+    assert optimizer.make_optimizer(micro_config).global_clipnorm is None
+
+
+def test_a_finished_run_has_everything(micro_run, micro_config):
+    assert workdir_lib.read_config(micro_run) == micro_config
+    kept = sorted(path.stem for path in (micro_run / "checkpoints").glob("*.index"))
+    assert kept == ["ckpt-2", "ckpt-4", "ckpt-6"]
+    assert len(list((micro_run / "samples").glob("*.gif"))) == len(list((micro_run / "samples").glob("*.png"))) == 4
+    assert (micro_run / "export" / "saved_model.pb").is_file()
+    assert not list(micro_run.rglob(".tmp-*"))
+
+
+def test_tensorboard_has_the_curves(micro_config, micro_run, tmp_path):
+    workdir = shutil.copytree(micro_run, tmp_path / "run")
+    training.train(micro_config.replace(train_steps=11), workdir, None)
+
+    def scalars(part, tag):
+        found = {}
+        for path in sorted((workdir / "tensorboard" / part).iterdir()):
+            events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
+            if tag in events.Tags()["tensors"]:
+                found.update({event.step: tf.make_ndarray(event.tensor_proto) for event in events.Tensors(tag)})
+        return found
+
+    assert list(scalars("train", "bits_per_pixel")) == [10]
+    assert scalars("train", "gradient_norm")[10] > 0
+    np.testing.assert_allclose(scalars("train", "learning_rate")[10], 1e-3 * 10 / 50, rtol=1e-5)
+    validation = scalars("validation", "bits_per_pixel")
+    assert sorted(validation) == [4, 6, 8, 11]
+    assert all(0 < bits < 20 for bits in validation.values())
+    assert sorted(scalars("validation", "samples")) == [4, 6, 8, 11]
+    # The longer run goes on from the shorter one, and exports anew.
+    assert workdir_lib.read_config(workdir).train_steps == 11
+    assert workdir_lib.latest_checkpoint(workdir)[1] == 11
+    assert export.is_exported(workdir)
+
+
+def test_a_finished_run_started_again_is_left_alone(micro_run, micro_config, tmp_path, capsys):
+    workdir = shutil.copytree(micro_run, tmp_path / "run")
+    before = files(workdir)
+    training.train(micro_config, workdir, None)
+    assert files(workdir) == before
+    assert "finished: 6 steps of 6" in capsys.readouterr().out
+    shutil.rmtree(workdir / "export")
+    training.train(micro_config, workdir, None)
+    after = files(workdir)
+    assert export.is_exported(workdir)
+    assert {path: at for path, at in before.items() if "export" not in path.parts} == {
+        path: at for path, at in after.items() if "export" not in path.parts
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        ({"depth": 2}, {}, r"depth \(1 there, 2 now\)"),
+        ({"dataset": "bair"}, {}, "dataset"),
+        ({}, {"strategy_name": "two"}, "unknown strategy 'two'; one of: one_device,"),
+        ({}, {"strategy_name": "multi_worker"}, "TF_CONFIG"),
+    ],
+)
+def test_refusals_leave_the_workdir_as_it_was(micro_run, micro_config, changes, arguments, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    before = files(micro_run)
+    with pytest.raises(UserError, match=message):
+        training.train(micro_config.replace(**changes), micro_run, None, **arguments)
+    assert files(micro_run) == before
+
+
+def test_missing_dataset_writes_nothing(micro_config, tmp_path):
+    config = micro_config.replace(dataset="bair", frame_size=64)
+    with pytest.raises(UserError):
+        training.train(config, tmp_path / "run", str(tmp_path / "no_data"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_config, tmp_path):
+    config = micro_config.replace(learning_rate=1e30, warmup_steps=0, checkpoint_every=1)
+    with pytest.raises(UserError, match=r"diverged: .* at step \d+; try a lower --learning_rate"):
+        training.train(config, tmp_path / "run", None)
+    values = stored_values(tmp_path / "run")
+    assert all(np.isfinite(value).all() for value in values.values())
+    assert not (tmp_path / "run" / "export").exists()
+
+
+def test_two_replicas_train_as_one_device_does_on_the_joined_batch(micro_config, tmp_path):
+    """In processes of their own: logical devices must be there before TensorFlow starts."""
+    script = """
+import sys
+import tensorflow as tf
+import tf_keras
+from videoflow_tf.training import train as training
+from videoflow_tf.config import VideoFlowConfig
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+workdir, replicas = sys.argv[1], int(sys.argv[2])
+config = VideoFlowConfig.from_json(sys.stdin.read()).replace(
+    batch_size=4 // replicas, clip_norm=1.0, train_steps=10)
+if replicas > 1:
+    training.make_strategy = lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+training.train(config, workdir, None)
+"""
+    for replicas in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / replicas), replicas],
+            input=micro_config.to_json(),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+            check=True,
+            timeout=300,
+        )
+    curves = []
+    for name in ("1", "2"):
+        (path,) = (tmp_path / name / "tensorboard" / "train").iterdir()
+        events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
+        tags = ("bits_per_pixel", "gradient_norm")
+        curves.append([tf.make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in tags])
+    np.testing.assert_allclose(*curves, rtol=1e-3)
+    one, two = (stored_values(tmp_path / name, ("flow/", "priors/", "step/")) for name in ("1", "2"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+# --- Kills ---
+
+
+def start(workdir, micro_flags, *arguments):
+    line = [sys.executable, "launch/train.py", f"--flagfile={micro_flags}", f"--workdir={workdir}", "--deterministic"]
+    return subprocess.Popen(
+        [*line, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(workdir, micro_flags, *arguments):
+    process = start(workdir, micro_flags, *arguments)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def kill_when(condition, process):
+    """SIGKILL as soon as `condition()` holds; true if the process had not finished by itself."""
+    deadline = time.monotonic() + 300
+    while process.poll() is None and not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def assert_same_bits(workdir, other):
+    mine, theirs = stored_values(workdir), stored_values(other)
+    assert mine.keys() == theirs.keys()
+    for name, value in mine.items():
+        assert value.tobytes() == theirs[name].tobytes(), name
+    exported = [tf.saved_model.load(str(folder / "export")) for folder in (workdir, other)]
+    for a, b in zip(exported[0].weights, exported[1].weights, strict=True):
+        assert a.numpy().tobytes() == b.numpy().tobytes(), a.name
+
+
+def test_killed_and_resumed_run_gives_the_same_bits(micro_flags, tmp_path):
+    longer = "--train_steps=40"
+    finish(tmp_path / "whole", micro_flags, longer)
+    workdir = tmp_path / "killed"
+    moments = {
+        "training": lambda: (workdir / "checkpoints" / "ckpt-6.index").exists(),
+        "exporting": lambda: (workdir / ".tmp-export").exists(),
+    }
+    for name, condition in moments.items():
+        assert kill_when(condition, start(workdir, micro_flags, longer)), f"finished before {name}"
+        assert not (workdir / "export").exists()
+    finish(workdir, micro_flags, longer)
+    assert_same_bits(tmp_path / "whole", workdir)
+
+
+@pytest.mark.slow
+def test_run_killed_at_many_moments_gives_the_same_bits(micro_flags, tmp_path):
+    longer = "--train_steps=60"
+    finish(tmp_path / "whole", micro_flags, longer)
+    workdir = tmp_path / "killed"
+    rng = np.random.default_rng(0)
+    config, saves = workdir / "config.json", workdir / "checkpoints"
+
+    def newest():
+        return max((int(path.stem.split("-")[1]) for path in saves.glob("ckpt-*.index")), default=-1)
+
+    assert kill_when(lambda: list(workdir.glob("*config.json")), start(workdir, micro_flags, longer))
+    assert kill_when(lambda: config.exists(), start(workdir, micro_flags, longer))
+    assert kill_when(lambda: list(saves.glob("ckpt-0*")), start(workdir, micro_flags, longer))
+    for _ in range(5):
+        target = newest() + 1
+
+        def a_little_after(target=target):
+            if newest() < target:
+                return False
+            time.sleep(rng.uniform(0, 0.1))
+            return True
+
+        kill_when(a_little_after, start(workdir, micro_flags, longer))
+    assert newest() < 60, "the kills came too late to matter"
+    kill_when(lambda: (workdir / ".tmp-export").exists(), start(workdir, micro_flags, longer))
+    finish(workdir, micro_flags, longer)
+    assert_same_bits(tmp_path / "whole", workdir)
+
+
+def test_samples_that_are_not_finite_do_not_end_the_training(micro_run, tmp_path, capsys):
+    _, model = checkpoints.load_workdir(micro_run)
+    model.flow[0].trainable_variables[0].assign(np.full(model.flow[0].trainable_variables[0].shape, np.nan))
+    assert training._draw(model, None, tmp_path / "strip") == []
+    assert "No samples at temperature 0.5 yet: they are not finite" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,254 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from videoflow_tf.data import train_clips
+from videoflow_tf.model import pixels
+from videoflow_tf.training.optimizer import make_optimizer
+
+# --- Initialisation ---
+
+
+def normalized(y: tf.Tensor, axes: tuple[int, ...] = (0, 1, 2)) -> bool:
+    y = np.asarray(y)
+    return np.abs(y.mean(axes)).max() < 1e-8 and np.abs(y.var(axes) - 1).max() < 2e-3
+
+
+@pytest.mark.parametrize("latent_encoder", ["conv3d", "conv2d"])
+def test_initialize_normalizes_the_output_of_every_actnorm(make_model, make_video, latent_encoder):
+    model = make_model(
+        moved=0.0,
+        frame_size=16,
+        depth=2,
+        latent_encoder=latent_encoder,
+        latent_encoder_depth=2,
+        latent_dilations=(1, 2),
+    )
+    video, seed = make_video(6, 4, 16), (1, 2)
+    model.initialize(video, seed)
+    noise = pixels.dequantization_noise(video.shape, seed)
+    x = tf.reshape(pixels.from_uint8(tf.constant(video), noise, model.config, tf.float64), [-1, 16, 16, 3])
+    for level, prior in zip(model.flow, model.priors, strict=True):
+        *steps, squeeze = level.bijectors
+        x = squeeze.forward(x)
+        for step in reversed(steps):
+            assert normalized(step.actnorm.forward(x))
+            mixed = step.conv.forward(step.actnorm.forward(x))
+            assert_block_normalized(step.coupling.network.block, tf.split(mixed, 2, axis=-1)[0])
+            x = step.forward(x)
+        hidden, latents = (None, x) if prior.is_top else tf.split(x, 2, axis=-1)
+        x = hidden
+        latents = tf.reshape(latents, [6, 4, *latents.shape[1:]])
+        own = None
+        if hidden is not None:
+            own = prior.own_gaussian(tf.reshape(hidden, latents.shape), 6, 4)
+        encoder = prior.encoder
+        level = None if own is None else own.frames(encoder.window)
+        windows, own = encoder._as_batch(latents, level, encoder.window)
+        h = encoder._stack(windows, own)
+        for block in encoder.blocks:
+            if latent_encoder == "conv2d":
+                assert_block_normalized(block.block, h)
+                h = h + block(h)
+                continue
+            for branch in block:
+                y = branch.conv(h, encoder.window)
+                assert normalized(y, (1, 2, 3))  # At every time step.
+                y = tf.nn.relu(y)
+                for index in range(len(branch.activation.kernels)):
+                    assert normalized(branch.activation._fold_one(index, encoder.window)(y), (1, 2, 3))
+            h = h + tf.add_n([branch(h, encoder.window) for branch in block])
+
+
+def assert_block_normalized(block, x: tf.Tensor) -> None:
+    hidden = block.conv(x)
+    assert normalized(hidden)
+    for conv in block.activation.convs:
+        assert normalized(conv(tf.nn.relu(hidden)))
+
+
+def test_initialize_depends_on_the_batch_and_the_seed_alone(make_model, make_video):
+    def initialized(video, **arguments) -> list[np.ndarray]:
+        model = make_model("float32", moved=0.0)
+        model.initialize(video, **arguments)
+        return [v.numpy() for v in model.variables]
+
+    def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+        return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+    video = make_video(8)
+    first = initialized(video)
+    assert same(initialized(video), first)
+    assert same(initialized(video, seed=(0, 0)), first)
+    assert not same(initialized(video, seed=(5, 6)), first)
+    assert not same(initialized(make_video(8, seed=1)), first)
+
+
+def test_no_call_initializes_again(make_model, make_video):
+    model = make_model("float32", moved=0.0)
+    model.initialize(make_video(8))
+    before = [v.numpy() for v in model.variables]
+    model.bits_per_pixel(make_video(seed=1))
+    model.predict_frames(make_video(2, 2, seed=1), 2)
+    model.compile(optimizer=tf_keras.optimizers.SGD(0.0))
+    model.fit(make_video(seed=1), epochs=1, verbose=0)
+    model.evaluate(make_video(seed=1), verbose=0)
+    for variable, value in zip(model.variables, before, strict=True):
+        if not variable.name.startswith(("step", "total", "count")):
+            np.testing.assert_array_equal(variable, value)
+
+
+def test_initialisation_is_kept_through_a_checkpoint(make_model, make_video, tmp_path):
+    model, other, video = make_model("float32", moved=0.0), make_model("float32"), make_video(8)
+    model.initialize(video)
+    path = tf.train.Checkpoint(model=model).save(str(tmp_path / "model"))
+    tf.train.Checkpoint(model=other).restore(path).assert_consumed()
+    for a, b in zip(model.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(model.bits_per_pixel(video), other.bits_per_pixel(video))
+
+
+def test_a_model_is_a_function_of_its_configuration(make_model):
+    a, b, other = make_model(moved=0.0), make_model(moved=0.0), make_model(moved=0.0, seed=1)
+    assert all(np.array_equal(x, y) for x, y in zip(a.variables, b.variables, strict=True))
+    assert not all(np.array_equal(x, y) for x, y in zip(a.variables, other.variables, strict=True))
+
+
+# --- Training with Keras ---
+
+
+@pytest.fixture
+def make_trained(make_model):
+    """A compiled, initialised model on shapes of 8x8, and its data from a step on."""
+
+    def make(**changes):
+        changes = {"learning_rate": 3e-3, "num_train_frames": 3, "clip_norm": 100.0} | changes
+        model = make_model("float32", moved=0.0, **changes)
+        model.compile(optimizer=make_optimizer(model.config))
+        model.optimizer.build(model.trainable_variables)
+        model.initialize(next(iter(train_clips(model.config, None, batch_size=16))))
+        return model
+
+    return make
+
+
+class Recorder(tf_keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: list[dict] = []
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        self.logs.append(dict(logs))
+
+
+def test_fit_evaluate_and_predict(make_trained, make_video):
+    model, recorder = make_trained(), Recorder()
+    clips = train_clips(model.config, None, batch_size=4)
+    before = model.evaluate(clips.take(2), verbose=0, return_dict=True)["bits_per_pixel"]
+    history = model.fit(
+        clips, steps_per_epoch=20, epochs=3, verbose=0, validation_data=clips.take(2), callbacks=[recorder]
+    )
+    bits = history.history["bits_per_pixel"]
+    assert len(bits) == 3 and bits[2] < bits[1] < bits[0]
+    assert len(history.history["val_bits_per_pixel"]) == 3
+    after = model.evaluate(clips.take(2), verbose=0, return_dict=True)["bits_per_pixel"]
+    assert after == pytest.approx(history.history["val_bits_per_pixel"][-1], rel=1e-6)
+    assert after < before - 0.5
+    assert len(recorder.logs) == 60
+    assert all(np.isfinite(log["gradient_norm"]) and log["gradient_norm"] > 0 for log in recorder.logs)
+    assert int(model.step) == int(model.optimizer.iterations) == 60
+    # Two moments for every weight, and the count of steps.
+    assert len(model.optimizer.variables) == 2 * len(model.trainable_variables) + 1
+    video = make_video()
+    np.testing.assert_allclose(model.predict(video, verbose=0), model.bits_per_pixel(video), rtol=1e-5)
+    np.testing.assert_allclose(model(video), model.bits_per_pixel(video))
+
+
+def test_single_batches(make_trained, make_video):
+    model, video = make_trained(), make_video()
+    before = model.bits_per_pixel(video)
+    np.testing.assert_allclose(model.test_on_batch(video), np.mean(before), rtol=1e-5)
+    np.testing.assert_allclose(model.predict_on_batch(video), before, rtol=1e-5)
+    assert np.isfinite(model.train_on_batch(video, return_dict=True)["bits_per_pixel"])
+    assert int(model.step) == 1
+
+
+def test_every_trainable_variable_gets_a_gradient(make_model, make_video, encoder_changes):
+    size = encoder_changes.get("frame_size", 8)
+    model = make_model(**encoder_changes, score_context=True)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model.bits_per_pixel(make_video(2, 5, size)))
+    variables = model.trainable_variables
+    assert len({id(v) for v in variables}) == len(variables)
+    # A pointwise encoder whose sigma comes from elsewhere has one of its own all the same, as the official model has.
+    unused = encoder_changes.get("pointwise_scale", "level") != "past"
+    exempt = {
+        id(prior.encoder.log_scale) for prior in model.priors[:-1] if hasattr(prior.encoder, "log_scale") and unused
+    }
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        if id(variable) in exempt:
+            continue
+        assert gradient is not None, variable.name
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, variable.name
+
+
+def test_the_gradient_of_a_training_step_is_that_of_bits_per_pixel(make_model, make_video):
+    model, video = make_model("float64"), make_video()
+    model.compile(optimizer=tf_keras.optimizers.SGD(0.1))
+    noise_seed, _ = tf.unstack(tf.random.split(tf.constant([0, 0], tf.int64), 2))
+    noise = pixels.dequantization_noise(video.shape, noise_seed)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model.bits_per_pixel(video, None, noise))
+    # Zeros for the top prior of a frame without a past: there is none here.
+    gradients = tape.gradient(loss, model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    expected = [v - 0.1 * g for v, g in zip(model.trainable_variables, gradients, strict=True)]
+    logs = model.fit(video, batch_size=2, shuffle=False, verbose=0).history
+    assert logs["bits_per_pixel"][0] == pytest.approx(float(loss), rel=1e-6)
+    assert logs["gradient_norm"][0] == pytest.approx(float(tf.linalg.global_norm(gradients)), rel=1e-6)
+    for variable, value in zip(model.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(variable, value, rtol=1e-5, atol=1e-7)
+
+
+def test_training_is_a_function_of_seed_and_step_and_goes_on_from_a_checkpoint(make_trained, tmp_path):
+    options = {"coupling_dropout": 0.2, "latent_noise": 0.1}
+
+    def fit(model, start: int, steps: int) -> None:
+        clips = train_clips(model.config, None, batch_size=2, start_step=start)
+        model.fit(clips, steps_per_epoch=steps, verbose=0)
+
+    straight, twin, resumed = (make_trained(**options) for _ in range(3))
+    fit(straight, 0, 6)
+    fit(twin, 0, 3)
+    path = tf.train.Checkpoint(model=twin, optimizer=twin.optimizer).save(str(tmp_path / "model"))
+    fit(twin, 3, 3)
+    tf.train.Checkpoint(model=resumed, optimizer=resumed.optimizer).restore(path).assert_existing_objects_matched()
+    assert int(resumed.step) == 3
+    fit(resumed, 3, 3)
+    for a, b, c in zip(straight.variables, twin.variables, resumed.variables, strict=True):
+        if not a.name.startswith(("total", "count")):
+            np.testing.assert_array_equal(b, a)
+            np.testing.assert_array_equal(c, a)
+
+
+def test_another_seed_trains_another_model(make_model, make_video):
+    def trained(seed: int) -> float:
+        model = make_model("float32", seed=seed)
+        for a, b in zip(model.variables, reference.variables, strict=True):
+            a.assign(b)
+        model.compile(optimizer=tf_keras.optimizers.SGD(0.1))
+        return model.fit(make_video(), batch_size=2, shuffle=False, verbose=0).history["bits_per_pixel"][0]
+
+    reference = make_model("float32")
+    assert trained(0) == trained(0) != trained(1)
+
+
+def test_pretraining_trains_what_it_uses(make_trained):
+    model = make_trained(pretrain_steps=2)
+    encoders = [v for prior in model.priors for v in prior.encoder.trainable_variables]
+    before = [v.numpy() for v in encoders]
+    clips = train_clips(model.config, None, batch_size=2)
+    model.fit(clips, steps_per_epoch=2, verbose=0)
+    assert all(np.array_equal(v, b) for v, b in zip(encoders, before, strict=True))
+    model.fit(clips, steps_per_epoch=2, verbose=0)
+    assert not all(np.array_equal(v, b) for v, b in zip(encoders, before, strict=True))

@@ -1,0 +1,248 @@
+"""Pictures of predictions: strips (PNG) and animations (GIF). Context is bordered blue, generated frames red."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from videoflow_tf.files import atomic_path
+
+Colour = tuple[int, int, int]
+CONTEXT: Colour = (40, 90, 220)
+GENERATED: Colour = (210, 40, 40)
+REAL: Colour = (130, 130, 130)
+
+_BACKGROUND: Colour = (255, 255, 255)
+_TEXT: Colour = (0, 0, 0)
+_FRAME_PIXELS = 128  # Frames are enlarged to at least about this.
+_BORDER = 4
+_GAP = 4
+_FONT_SIZE = 18
+_MOST_COLUMNS = 20
+
+
+class Row(NamedTuple):
+    """One row of a film strip."""
+
+    label: str
+    frames: np.ndarray  # uint8 [T, H, W, 3]
+    colours: Sequence[Colour]  # of the borders, T
+
+
+def film(rows: Sequence[Row], columns: Sequence[str]) -> np.ndarray:
+    """Frames side by side, rows below each other.
+
+    Args:
+      rows: of equally many frames.
+      columns: what to write above each frame.
+
+    Returns:
+      uint8 [height, width, 3]
+    """
+    cells = [[_cell(frame, colour) for frame, colour in zip(row.frames, row.colours, strict=True)] for row in rows]
+    height, width = cells[0][0].shape[:2]
+    left, top = max(_text_width(row.label) for row in rows) + 2 * _GAP, _FONT_SIZE + 2 * _GAP
+    canvas = _canvas(top + len(rows) * (height + _GAP), left + len(columns) * (width + _GAP))
+    for i in range(len(rows)):
+        for j, cell in enumerate(cells[i]):
+            y, x = top + i * (height + _GAP), left + j * (width + _GAP)
+            canvas[y : y + height, x : x + width] = cell
+    labels = [(left + j * (width + _GAP) + width // 2, top // 2, text, "mm") for j, text in enumerate(columns)]
+    labels += [(_GAP, top + i * (height + _GAP) + height // 2, row.label, "lm") for i, row in enumerate(rows)]
+    return _with_text(canvas, labels)
+
+
+def side_by_side(rows: Sequence[Row], captions: Sequence[str] | None = None) -> np.ndarray:
+    """The rows as videos next to each other, moving.
+
+    Args:
+      rows: as for `film`.
+      captions: what to write above the pictures at each time; default "frame 1" and so on.
+
+    Returns:
+      uint8 [T, height, width, 3]
+    """
+    length = len(rows[0].frames)
+    captions = [f"frame {t + 1}" for t in range(length)] if captions is None else captions
+    height, width = _cell(rows[0].frames[0], REAL).shape[:2]
+    # A caption wider than a lone picture is not cut off.
+    least = -(-max(_text_width(caption) for caption in captions) // len(rows))
+    panel = max(width, least, *(_text_width(row.label) for row in rows)) + _GAP
+    top = 2 * (_FONT_SIZE + _GAP)
+    pictures = []
+    for t in range(length):
+        canvas = _canvas(top + height + _GAP, _GAP + panel * len(rows))
+        for i, row in enumerate(rows):
+            x = _GAP + i * panel + (panel - _GAP - width) // 2
+            canvas[top : top + height, x : x + width] = _cell(row.frames[t], row.colours[t])
+        labels = [(_GAP + i * panel + (panel - _GAP) // 2, top // 4, row.label, "mm") for i, row in enumerate(rows)]
+        labels.append((_GAP, 3 * top // 4, captions[t], "lm"))
+        pictures.append(_with_text(canvas, labels))
+    return np.stack(pictures)
+
+
+def strip(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None = None) -> np.ndarray:
+    """A row for the real video, if its `future` is given, and one for each sample.
+
+    Of long videos every n-th generated frame is shown; the number above each column is that of the frame, from 1.
+
+    Args:
+      context: uint8 [K, H, W, 3].
+      samples: label -> uint8 [N, H, W, 3], the generated frames.
+      future: uint8 [N, H, W, 3], what really came after the context.
+
+    Returns:
+      uint8 [height, width, 3]
+    """
+    rows = _rows(context, samples, future)
+    columns = _columns(len(context), len(rows[0].frames))
+    shown = [Row(row.label, row.frames[columns], [row.colours[t] for t in columns]) for row in rows]
+    return film(shown, [str(t + 1) for t in columns])
+
+
+def animation(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None = None) -> np.ndarray:
+    """The same videos side by side, moving.
+
+    Args: as `strip`.
+
+    Returns:
+      uint8 [K + N, height, width, 3]
+    """
+    return side_by_side(_rows(context, samples, future))
+
+
+def grid(context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = None) -> np.ndarray:
+    """Many samples of many videos at once, moving: a row for each video, a column for each sample.
+
+    Args:
+      context: uint8 [V, K, H, W, 3].
+      samples: uint8 [V, S, N, H, W, 3].
+      future: uint8 [V, N, H, W, 3], what really came; the first column if given.
+
+    Returns:
+      uint8 [K + N, height, width, 3]
+    """
+    columns = ([] if future is None else ["real"]) + [f"sample {s + 1}" for s in range(samples.shape[1])]
+    pixels = _FRAME_PIXELS if len(columns) <= _MOST_COLUMNS // 2 else _FRAME_PIXELS // 2
+    named = [dict(zip(columns[-samples.shape[1] :], video, strict=True)) for video in samples]
+    videos = [_rows(context[i], named[i], None if future is None else future[i]) for i in range(len(context))]
+    height, width = _cell(context[0, 0], REAL, pixels).shape[:2]
+    panel = max(width, *(_text_width(label) for label in columns)) + _GAP
+    names = [f"video {i}" for i in range(len(videos))]
+    left, top = max(_text_width(name) for name in names) + 2 * _GAP, 2 * (_FONT_SIZE + _GAP)
+    pictures = []
+    for t in range(len(videos[0][0].frames)):
+        canvas = _canvas(top + len(videos) * (height + _GAP), left + len(columns) * panel)
+        labels = [(_GAP, 3 * top // 4, f"frame {t + 1}", "lm")]
+        labels += [(left + j * panel + (panel - _GAP) // 2, top // 4, label, "mm") for j, label in enumerate(columns)]
+        for i, rows in enumerate(videos):
+            y = top + i * (height + _GAP)
+            labels.append((_GAP, y + height // 2, names[i], "lm"))
+            for j, row in enumerate(rows):
+                x = left + j * panel + (panel - _GAP - width) // 2
+                canvas[y : y + height, x : x + width] = _cell(row.frames[t], row.colours[t], pixels)
+        pictures.append(_with_text(canvas, labels))
+    return np.stack(pictures)
+
+
+def save_prediction(
+    stem: str | Path, context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None = None
+) -> np.ndarray:
+    """Writes the strip to `stem`.png and the animation to `stem`.gif; returns the strip."""
+    picture = strip(context, samples, future)
+    save_png(f"{stem}.png", picture)
+    save_gif(f"{stem}.gif", animation(context, samples, future))
+    return picture
+
+
+def save_png(path: str | Path, image: np.ndarray) -> None:
+    """Writes uint8 [H, W, 3] as a PNG."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary)
+
+
+def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
+    """Writes uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second."""
+    from PIL import Image
+
+    durations = [round(1000 / frames_per_second)] * len(frames)
+    durations[-1] += 1000
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    with atomic_path(path) as temporary:
+        first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
+
+
+def save_mp4(path: str | Path, frames: np.ndarray, frames_per_second: int = 5) -> None:
+    """Writes uint8 [T, H, W, 3] as an H.264 video; a last row or column of an odd size is repeated."""
+    import av
+
+    _, height, width, _ = frames.shape
+    frames = np.pad(frames, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)], mode="edge")
+    with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
+        stream = container.add_stream("libx264", rate=frames_per_second)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"  # What every player understands; it halves colour in both directions, hence even.
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _rows(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None) -> list[Row]:
+    continuations = [(label, frames, GENERATED) for label, frames in samples.items()]
+    if future is not None:
+        continuations.insert(0, ("real", future, REAL))
+    return [
+        Row(label, np.concatenate([context, frames]), [CONTEXT] * len(context) + [colour] * len(frames))
+        for label, frames, colour in continuations
+    ]
+
+
+def _columns(num_context: int, length: int) -> list[int]:
+    """The frames of a strip, at most `_MOST_COLUMNS`: the last of the context, and evenly spaced generated ones."""
+    first = max(0, num_context - _MOST_COLUMNS // 4)
+    room = _MOST_COLUMNS - (num_context - first)
+    stride = -(-(length - num_context) // room)
+    return [*range(first, num_context), *range(num_context, length, stride)]
+
+
+def _cell(frame: np.ndarray, colour: Colour, pixels: int = _FRAME_PIXELS) -> np.ndarray:
+    """A frame enlarged to about so many pixels, by nearest neighbours, with a border."""
+    factor = max(1, round(pixels / frame.shape[0]))
+    enlarged = frame.repeat(factor, axis=0).repeat(factor, axis=1)
+    height, width, _ = enlarged.shape
+    cell = np.empty([height + 2 * _BORDER, width + 2 * _BORDER, 3], np.uint8)
+    cell[:] = colour
+    cell[_BORDER:-_BORDER, _BORDER:-_BORDER] = enlarged
+    return cell
+
+
+def _canvas(height: int, width: int) -> np.ndarray:
+    canvas = np.empty([height, width, 3], np.uint8)
+    canvas[:] = _BACKGROUND
+    return canvas
+
+
+def _font():
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size=_FONT_SIZE)
+
+
+def _text_width(text: str) -> int:
+    return round(_font().getlength(text))
+
+
+def _with_text(canvas: np.ndarray, labels: list[tuple[int, int, str, str]]) -> np.ndarray:
+    """The canvas with texts (x, y, text, anchor as Pillow has it) on it."""
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(canvas)
+    draw, font = ImageDraw.Draw(image), _font()
+    for x, y, text, anchor in labels:
+        draw.text((x, y), text, fill=_TEXT, font=font, anchor=anchor)
+    return np.asarray(image)

@@ -1,0 +1,160 @@
+"""Interpolation between two frames in the space of the latents (Kumar et al. 2020, section 5.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf import data
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import write_json
+from videoflow_tf.media import strips as pictures
+from videoflow_tf.model import pixels
+from videoflow_tf.model.video_flow import VideoFlow
+
+
+class Interpolation(NamedTuple):
+    """What lies between two frames."""
+
+    frames: np.ndarray  # uint8 [steps, H, W, 3]
+    ends: np.ndarray  # uint8 [2, H, W, 3], the two frames.
+    channels: dict[int, int]  # level -> the channel that was chosen by its rank, from 0; empty if all change.
+
+
+def interpolate(
+    model: VideoFlow,
+    ends: np.ndarray,
+    num_steps: int,
+    levels: Sequence[int],
+    channel_rank: int | None = None,
+) -> Interpolation:
+    """Decodes points evenly spaced on the line between the latents of two frames.
+
+    The latents that do not change stay those of the first frame. The pixels are dequantised to the middles of their
+    bins, so that a frame's round trip through the flow is that frame.
+
+    Args:
+      model: a trained model.
+      ends: uint8 [2, H, W, 3].
+      num_steps: frames to decode, both ends included, at least 2.
+      levels: whose latents change; 0 is nearest the pixels.
+      channel_rank: change in each level only the channel with the n-th largest squared difference between the two
+        frames, summed over space (n from 1); None: all channels.
+
+    Raises:
+      UserError: fewer than 2 steps, no such level, or a level has fewer channels than `channel_rank`.
+    """
+    _check(model.config, num_steps, levels, channel_rank)
+    latents = model.encode(ends[None], tf.fill([1, *ends.shape], 0.5))
+    weights = tf.reshape(tf.linspace(tf.cast(0, model.float_dtype), 1, num_steps), [1, num_steps, 1, 1, 1])
+    between, channels = [], {}
+    for level, z in enumerate(latents):
+        first, change = z[:, :1], z[:, 1:] - z[:, :1]  # [1, 1, h, w, c]
+        if level not in levels:
+            change = tf.zeros_like(change)
+        elif channel_rank is not None:
+            channels[level] = _ranked_channel(change, channel_rank)
+            change *= tf.one_hot(channels[level], z.shape[-1], dtype=z.dtype)
+        between.append(first + weights * change)
+    return Interpolation(pixels.to_uint8(model.decode(between))[0].numpy(), ends, channels)
+
+
+def read_ends(
+    model: VideoFlow,
+    data_dir: str | None,
+    split: str,
+    video: int,
+    other_video: int | None = None,
+    num_frames: int | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The first frame of a video and the last of the same or another one: uint8 [2, H, W, 3], and where they are from.
+
+    Args:
+      model: names the dataset.
+      data_dir: folder of the prepared dataset; None for one that is generated.
+      split: "train", "validation" or "test".
+      video: index in the split.
+      other_video: index of the video whose last frame is the other end; None: the same.
+      num_frames: length of the videos; None: `config.num_eval_frames`.
+
+    Raises:
+      UserError: the dataset is missing, or has too few videos or frames.
+    """
+    config = model.config
+    length = config.num_eval_frames if num_frames is None else num_frames
+    other = video if other_video is None else other_video
+    videos = data.eval_videos(config, data_dir, split, num_videos=max(video, other) + 1, num_frames=length)
+    first, last = (next(iter(videos.skip(i).take(1)))["video"].numpy()[t] for i, t in ((video, 0), (other, -1)))
+    protocol = {
+        "dataset": config.dataset,
+        "split": split,
+        "first": {"video": video, "frame": 1},
+        "last": {"video": other, "frame": length},
+        "step": int(model.step.numpy()),
+    }
+    return np.stack([first, last]), protocol
+
+
+def parse_levels(text: str, config: VideoFlowConfig) -> list[int]:
+    """ "all", "top", "bottom" or numbers separated by commas, as levels; 0, the bottom one, is nearest the pixels.
+
+    Raises:
+      UserError: it is nothing of the kind.
+    """
+    named = {"all": list(range(config.levels)), "top": [config.levels - 1], "bottom": [0]}
+    if text in named:
+        return named[text]
+    try:
+        return sorted({int(level) for level in text.split(",")})
+    except ValueError:
+        raise UserError(f"--levels={text} must be all, top, bottom or numbers such as 0,2") from None
+
+
+def _check(config: VideoFlowConfig, num_steps: int, levels: Sequence[int], channel_rank: int | None) -> None:
+    if num_steps < 2:
+        raise UserError(f"an interpolation needs at least 2 steps, its ends; got {num_steps}")
+    for level in levels:
+        if not 0 <= level < config.levels:
+            raise UserError(f"there is no level {level}: the model has levels 0 (bottom) to {config.levels - 1} (top)")
+        channels = config.latent_shape(level)[-1]
+        if channel_rank is not None and not 1 <= channel_rank <= channels:
+            raise UserError(
+                f"level {level} has {channels} channels: a channel rank of {channel_rank} is not one of them"
+            )
+
+
+def _ranked_channel(change: tf.Tensor, rank: int) -> int:
+    """The channel of [1, 1, h, w, c] with the `rank`-th largest sum of squares, the lower of equal ones first."""
+    squares = tf.reduce_sum(change**2, axis=[0, 1, 2, 3])
+    return int(tf.math.top_k(squares, k=rank).indices[-1])
+
+
+def save(result: Interpolation, protocol: dict[str, Any], folder: Path) -> Iterator[Path]:
+    """Writes a strip, an animation and the protocol, named by where the frames are from and what changes.
+
+    Args:
+      result: of `interpolate`.
+      protocol: of `read_ends`, and `steps`, `levels`, `channel_rank`.
+      folder: made if missing.
+    """
+    first, last = protocol["first"]["video"], protocol["last"]["video"]
+    stem = f"interpolation_step-{protocol['step']:07d}_{protocol['split']}-{first}-{last}"
+    stem += "_levels-" + "-".join(str(level) for level in protocol["levels"])
+    if protocol["channel_rank"] is not None:
+        stem += f"_rank-{protocol['channel_rank']}"
+    steps = len(result.frames)
+    weights = np.linspace(0, 1, steps)
+    ends = np.concatenate([result.ends[:1], result.frames, result.ends[1:]])
+    colours = [pictures.REAL, *[pictures.GENERATED] * steps, pictures.REAL]
+    row = pictures.Row("", ends, colours)
+    captions = ["first", *(f"{weight:.2f}" for weight in weights), "last"]
+    pictures.save_png(folder / f"{stem}.png", pictures.film([row], captions))
+    yield folder / f"{stem}.png"
+    pictures.save_gif(folder / f"{stem}.gif", pictures.side_by_side([row], captions))
+    yield folder / f"{stem}.gif"
+    yield write_json(folder / f"{stem}.json", {"channels": result.channels, "protocol": protocol})

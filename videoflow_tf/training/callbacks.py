@@ -1,0 +1,97 @@
+"""What happens between training steps: watch, show, record, save."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import tensorflow as tf
+import tf_keras
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.media.progress import progress_bar
+from videoflow_tf.training.checkpoints import Checkpoints
+
+_SUMMARY_EVERY = 10
+
+
+class StopOnDivergence(tf_keras.callbacks.Callback):
+    """Raises `UserError` after a step whose loss or gradient is not finite. Goes before `SaveCheckpoints`."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        for name in ("bits_per_pixel", "gradient_norm"):
+            if not math.isfinite(logs[name]):
+                raise UserError(
+                    f"training diverged: {name} is {logs[name]} at step {int(self.model.step.numpy())}; try a lower "
+                    "--learning_rate, --clip_norm, more --warmup_steps or a larger --init_batch_size in a new "
+                    "--workdir (the last checkpoint is from before)"
+                )
+
+
+class ShowProgress(tf_keras.callbacks.Callback):
+    """A Keras progress bar per call of `fit`, with the speed and the time left of the whole run."""
+
+    def __init__(self, train_steps: int, frames_per_step: int) -> None:
+        """`frames_per_step`: scored frames of a global batch."""
+        super().__init__()
+        self._train_steps = train_steps
+        self._frames_per_step = frames_per_step
+        self._seconds_per_step: float | None = None  # A moving average; the first step, which compiles, left out.
+        self._last: float | None = None
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        step, count = int(self.model.step.numpy()), self.params["steps"]
+        print(f"Steps {step + 1} to {step + count} of {self._train_steps}")
+        self._bar = progress_bar(count, stateful_metrics=["bits_per_pixel", "frames_per_second", "minutes_left"])
+        self._last = None
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        now = time.monotonic()
+        if self._last is not None:
+            seconds = now - self._last
+            before = self._seconds_per_step
+            self._seconds_per_step = seconds if before is None else 0.9 * before + 0.1 * seconds
+        self._last = now
+        values = [("bits_per_pixel", logs["bits_per_pixel"])]
+        if self._seconds_per_step is not None:
+            left = self._train_steps - int(self.model.step.numpy())
+            values.append(("frames_per_second", self._frames_per_step / self._seconds_per_step))
+            values.append(("minutes_left", left * self._seconds_per_step / 60))
+        self._bar.update(batch + 1, values)
+
+
+class WriteSummaries(tf_keras.callbacks.Callback):
+    """TensorBoard scalars every 10 steps: bits_per_pixel (mean since the last), gradient_norm, learning_rate."""
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        step = int(self.model.step.numpy())
+        if step % _SUMMARY_EVERY:
+            return
+        with self._writer.as_default(step):
+            tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
+            tf.summary.scalar("gradient_norm", logs["gradient_norm"])
+            tf.summary.scalar("learning_rate", self.model.optimizer.rate_at(step - 1))
+        self.model.reset_metrics()  # `bits_per_pixel` is a running mean.
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self._writer.flush()
+
+
+class SaveCheckpoints(tf_keras.callbacks.Callback):
+    """A checkpoint every `checkpoint_every` steps and after the last."""
+
+    def __init__(self, checkpoints: Checkpoints, config: VideoFlowConfig) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._config = config
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        step = int(self.model.step.numpy())
+        if step % self._config.checkpoint_every == 0 or step == self._config.train_steps:
+            self._checkpoints.save()

@@ -1,0 +1,93 @@
+"""The trained model as a SavedModel that runs with TensorFlow alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.workdir import latest_checkpoint
+
+_DESCRIPTION = "description.json"
+
+
+class _Exported(tf.Module):
+    """The two functions and the variables that they read, and nothing of Keras or TensorFlow Probability."""
+
+    def __init__(self, model: VideoFlow) -> None:
+        super().__init__()
+        config = model.config
+        frame = [config.frame_size, config.frame_size, 3]
+        seed = tf.TensorSpec([2], tf.int32, name="seed")
+
+        def predict(context, num_frames, temperature, seed):
+            return {"frames": model.predict_frames(context, num_frames, temperature, seed)}
+
+        def bits_per_pixel(video, seed):
+            return {"bits_per_pixel": model.bits_per_pixel(video, seed=seed)}
+
+        self.weights = list(model.weights)
+        self.predict = tf.function(
+            predict,
+            input_signature=[
+                tf.TensorSpec([None, config.num_context, *frame], tf.uint8, name="context"),
+                tf.TensorSpec([], tf.int32, name="num_frames"),
+                tf.TensorSpec([], tf.float32, name="temperature"),
+                seed,
+            ],
+        )
+        self.bits_per_pixel = tf.function(
+            bits_per_pixel, input_signature=[tf.TensorSpec([None, None, *frame], tf.uint8, name="video"), seed]
+        )
+
+
+def export_model(model: VideoFlow, folder: str | Path) -> None:
+    """Writes `model` to `folder` as a SavedModel, in place of one that is there.
+
+    Signatures, with any batch size B and lengths T, N, and K = `config.num_context`:
+
+        predict(context uint8 [B, K, H, W, 3], num_frames int32 [], temperature float32 [], seed int32 [2])
+            -> {"frames": uint8 [B, N, H, W, 3]}
+        bits_per_pixel(video uint8 [B, T, H, W, 3], seed int32 [2])
+            -> {"bits_per_pixel": float32 [B]}
+
+    The first `config.num_context` frames of `video` are given, the others scored. `description.json` in the folder
+    holds the configuration and the training step.
+    """
+    folder = Path(folder)
+    temporary, old = folder.with_name(f".tmp-{folder.name}"), folder.with_name(f".tmp-old-{folder.name}")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    module = _Exported(model)
+    signatures = {"predict": module.predict, "bits_per_pixel": module.bits_per_pixel}
+    tf.saved_model.save(module, str(temporary), signatures=signatures)
+    description = {"step": int(model.step.numpy()), "config": json.loads(model.config.to_json())}
+    (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    # A folder cannot be replaced in one go: a kill between these two leaves none, and `is_exported` says so.
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def export_workdir(workdir: str | Path) -> Path:
+    """Exports the newest checkpoint of a run (its moving average if it keeps one) to `workdir`/export.
+
+    Raises:
+      UserError: `workdir` is no run, or has no checkpoint yet.
+    """
+    _, model = load_workdir(workdir)
+    folder = Path(workdir) / "export"
+    export_model(model, folder)
+    return folder
+
+
+def is_exported(workdir: str | Path) -> bool:
+    """Whether `workdir`/export is there and of the newest checkpoint."""
+    description, latest = Path(workdir) / "export" / _DESCRIPTION, latest_checkpoint(workdir)
+    return description.is_file() and latest is not None and json.loads(description.read_text())["step"] == latest[1]
