@@ -9,7 +9,11 @@ steps that reach the result are counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.registry import COUPLINGS
 
 # Forward, gradient with respect to the input, gradient with respect to the kernel: as many operations each. What
 # `recompute` runs a second time is not work, and the first layer's input gradient is counted though nobody needs it.
@@ -36,7 +40,7 @@ def forward_flops(config: VideoFlowConfig, num_frames: int, num_given: int) -> d
         if not is_top:
             parts["level priors"] += (encoded - start) * pixels * _conv(9, channels, 2 * channels)
         if config.conditional:
-            encoder = _LATENT_ENCODERS[config.latent_encoder]
+            encoder = _of_encoder(config.latent_encoder)
             parts["latent encoders"] += pixels * encoder(config, level, encoded, start)
     return parts
 
@@ -52,13 +56,8 @@ def _conv(taps: int, in_channels: int, out_channels: int) -> int:
 
 
 def _coupling_network(config: VideoFlowConfig, channels: int) -> int:
-    width = config.coupling_width
-    return _conv_stack(
-        channels // 2,
-        width,
-        channels if config.coupling == "affine" else channels // 2,
-        config.coupling_activation,
-    )
+    out_channels = COUPLINGS[config.coupling].parameters_per_channel * channels // 2
+    return _conv_stack(channels // 2, config.coupling_width, out_channels, config.coupling_activation)
 
 
 def _conv_stack(in_channels: int, width: int, out_channels: int, activation: str) -> int:
@@ -121,3 +120,9 @@ def _pointwise(config: VideoFlowConfig, level: int, encoded: int, start: int) ->
 
 
 _LATENT_ENCODERS = {"conv3d": _conv3d, "conv2d": _conv2d, "conv_lstm": _conv_lstm, "pointwise": _pointwise}
+
+
+def _of_encoder(name: str) -> Callable[[VideoFlowConfig, int, int, int], int]:
+    if name not in _LATENT_ENCODERS:
+        raise UserError(f"the operations of latent_encoder={name} are not counted; add them to benchmarks/flops.py")
+    return _LATENT_ENCODERS[name]

@@ -21,6 +21,7 @@ from work import CONFIGS, Work
 
 from videoflow_tf.config import CHOICES
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import write_json
 
 _HERE = Path(__file__).parent
 # Frames of a training clip, and frames to draw, where the command does not say.
@@ -230,7 +231,7 @@ def main(argv: list[str]) -> None:
     found |= _MEASURES[args.what](work, args)
     print(_table(found))
     if args.json is not None:
-        timing.write_json(args.json, found)
+        write_json(args.json, found)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The training step and the sampler where there is JAX but no TensorFlow.
 
 python benchmarks/stablehlo.py --config=L --out=DIR    needs TensorFlow: writes both as StableHLO
-python benchmarks/stablehlo.py --run=DIR               needs JAX alone: compiles and times them on its first device
+PYTHONPATH=. python benchmarks/stablehlo.py --run=DIR  needs JAX alone: compiles and times them on its first device
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timing
+
+from videoflow_tf.files import write_json
 
 
 def run(folder: Path, repeats: int, json_file: Path | None) -> None:
@@ -34,7 +35,7 @@ def run(folder: Path, repeats: int, json_file: Path | None) -> None:
     for key, value in found.items():
         print(f"{key:<36} {value:.6g}" if isinstance(value, float) else f"{key:<36} {value}")
     if json_file is not None:
-        timing.write_json(json_file, found)
+        write_json(json_file, found)
 
 
 def _run_function(stem: Path, function: dict[str, Any], device: Any, repeats: int) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def compiled_training_step(model: VideoFlow, jit_compile: bool) -> tf.types.expe
 def compiled_sampler(model: VideoFlow, num_frames: int, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
     """`model.predict_frames` of contexts uint8 [B, K, H, W, 3] and seeds int32 [2] as one graph.
 
-    To XLA all is one operation, so that levels do not run beside each other: there, a level for all frames at a time.
+    To XLA all is one operation, so that levels do not run beside each other: there, all frames at a time.
     """
     import tensorflow as tf
 
@@ -113,7 +113,10 @@ def compiled_sampler(model: VideoFlow, num_frames: int, jit_compile: bool) -> tf
 
     def sample(context: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if jit_compile:
-            return pixels.to_uint8(model.future(context, num_frames, TEMPERATURE).sample(seed=seed))
+            at_once = num_frames * context.shape[0]
+            return pixels.to_uint8(
+                model.sample_frames(context, num_frames, TEMPERATURE, seed, frames_at_once=at_once)[0]
+            )
         return model.predict_frames(context, num_frames, TEMPERATURE, seed=seed)
 
     return tf.function(sample, jit_compile=jit_compile, autograph=False)

@@ -1,12 +1,13 @@
 """Normalizing-flow layers for images as TFP Bijectors: Glow's flow step and its parts.
 
 `forward` maps data to latents, on inputs [..., H, W, C] with any leading dimensions; the log-det has the leading
-dimensions' shape. Value and log-det come from one evaluation (see `one_pass`).
+dimensions' shape. `forward_and_log_det` gives both from one evaluation (see `bijector`).
 """
 
 from bijectors.actnorm import ActNorm
-from bijectors.coupling import AdditiveCoupling, AffineCoupling
-from bijectors.flow_step import FlowStep, flow_level, fold_level_inverse
+from bijectors.bijector import Bijector
+from bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from bijectors.flow_step import FlowStep
 from bijectors.invertible_conv import InvertibleConv1x1
 from bijectors.squeeze import Squeeze
 
@@ -14,9 +15,9 @@ __all__ = [
     "ActNorm",
     "AdditiveCoupling",
     "AffineCoupling",
+    "Bijector",
+    "Coupling",
     "FlowStep",
     "InvertibleConv1x1",
     "Squeeze",
-    "flow_level",
-    "fold_level_inverse",
 ]

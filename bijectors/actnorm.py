@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from bijectors.one_pass import OnePassBijector, per_image
+from bijectors.bijector import Bijector, per_image
 
 # The official code learns log(scale)/3: a scale then moves three times as far in a step.
 LOG_SCALE_FACTOR = 3.0
 
 
-class ActNorm(OnePassBijector):
+class ActNorm(Bijector):
     """Per-channel shift and scale, set by the first batch to give zero mean and unit variance.
 
         forward   y = (x + bias) * exp(3 log_scale)
@@ -19,7 +19,7 @@ class ActNorm(OnePassBijector):
         log|det dy/dx| =  H W sum_c 3 log_scale_c        [...]
         log|det dx/dy| = -H W sum_c 3 log_scale_c        [...]
 
-    Shapes: x and y [..., H, W, C].
+    Shapes: x and y [..., H, W, C]; bias and log_scale [C].
     """
 
     def __init__(self, num_channels: int, dtype: tf.DType = tf.float32, name: str = "actnorm") -> None:
@@ -29,7 +29,11 @@ class ActNorm(OnePassBijector):
         self.log_scale = tf.Variable(zeros, dtype=dtype, name="log_scale")
 
     def initialize(self, x: tf.Tensor) -> None:
-        """Sets bias and scale so that `forward(x)` has zero mean and unit variance per channel; x [..., H, W, C]."""
+        """Sets bias and scale so that `forward(x)` has zero mean and unit variance per channel; x [..., H, W, C].
+
+        Raises:
+          ValueError: if x has another number of channels.
+        """
         if x.shape[-1] != self.num_channels:
             raise ValueError(f"{self.name}: expected an input [..., H, W, {self.num_channels}], got {x.shape}")
         bias, log_scale = normalizing_statistics(x)
@@ -52,7 +56,8 @@ class ActNorm(OnePassBijector):
 
 
 def normalizing_statistics(x: tf.Tensor, axes: list[int] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """bias and log_scale that normalise x over `axes` (default: all but the last), as ActNorm applies them."""
+    """The bias and log_scale, as ActNorm applies them, that normalise x over `axes`, by default all but the last. Their
+    shape is that of the other axes."""
     axes = list(range(x.shape.rank - 1)) if axes is None else axes
     mean, variance = tf.nn.moments(x, axes)
     # A channel without variance (a black margin, say) keeps a finite scale.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from bijectors.bijector import Bijector, per_image
 from bijectors.fast_forms import mix_channels
-from bijectors.one_pass import OnePassBijector, per_image
 
 
-class InvertibleConv1x1(OnePassBijector):
+class InvertibleConv1x1(Bijector):
     """Mixes the channels of every pixel by one matrix W = P L (U + diag(sign_s exp(log_s))).
 
         forward   y = x W         inverse   x = y W^-1
@@ -27,6 +27,7 @@ class InvertibleConv1x1(OnePassBijector):
         dtype: tf.DType = tf.float32,
         name: str = "invertible_conv",
     ) -> None:
+        """`seed`: of the rotation, or a generator to draw it from."""
         super().__init__(num_channels=num_channels, dtype=dtype, name=name)
         gaussian = np.random.default_rng(seed).standard_normal((num_channels, num_channels))
         rotation, _ = np.linalg.qr(gaussian)

@@ -5,14 +5,14 @@ context, from the true next one to 9 frames later. With one, the score of every 
 film strip. Writes a figure (PNG) and the numbers (JSON) to W/eval; their names begin with out_of_sequence or anomaly.
 """
 
-from pathlib import Path
-
 import cli
 from absl import flags
 
+from videoflow_tf.config import SPLITS
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Videos to take.")
+_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to take.")
 _NUM_VIDEOS = flags.DEFINE_integer(
     "num_videos", None, "The first so many of them, for out-of-sequence detection; default: 64, or all of fewer.", 1
 )
@@ -23,8 +23,6 @@ _MAX_FRAMES = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the dequantisation noise.", 0)
 
-_DEFAULT_VIDEOS = 64
-
 
 @flags.multi_flags_validator(["video", "video_file"], message="give --video or --video_file, not both")
 def _one_video(values: dict[str, object]) -> bool:
@@ -34,29 +32,20 @@ def _one_video(values: dict[str, object]) -> bool:
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
-    from videoflow_tf import data
-    from videoflow_tf.studies import anomaly, anomaly_files
-    from videoflow_tf.training.checkpoints import load_workdir
+    from videoflow_tf.studies.anomaly_files import detect_in_split, detect_in_video
 
-    config, model = load_workdir(_WORKDIR.value)
-    folder = Path(_WORKDIR.value) / "eval"
+    where = _WORKDIR.value, _DATA_DIR.value, _SPLIT.value
     if _VIDEO_FILE.value is None and _VIDEO.value is None:
-        data_dir, split = _DATA_DIR.value, _SPLIT.value
-        num_videos = _NUM_VIDEOS.value or min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
-        result = anomaly.out_of_sequence(model, data_dir, split, num_videos=num_videos, seed=_SEED.value)
-        paths = anomaly_files.save_out_of_sequence(result, folder)
+        paths = detect_in_split(*where, num_videos=_NUM_VIDEOS.value, seed=_SEED.value)
     else:
-        if _VIDEO_FILE.value is not None:
-            video, source = anomaly_files.file_video(model.config, _VIDEO_FILE.value, _MAX_FRAMES.value)
-        else:
-            video, source = anomaly_files.split_video(
-                model.config, _DATA_DIR.value, _SPLIT.value, _VIDEO.value, _MAX_FRAMES.value
-            )
-        scores = anomaly.frame_scores(model, video, _SEED.value)
-        protocol = {**source, "seed": _SEED.value, "step": int(model.step.numpy())}
-        paths = anomaly_files.save_scores(video, scores, protocol, folder)
-    for path in paths:
-        print(path)
+        paths = detect_in_video(
+            *where,
+            video=_VIDEO.value,
+            video_file=_VIDEO_FILE.value,
+            max_frames=_MAX_FRAMES.value,
+            seed=_SEED.value,
+        )
+    print(*paths, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the commands share: flags for every configuration field, one-line errors, quiet start-up."""
+"""What the commands share: flags, among them one for every configuration field, one-line errors, quiet start-up."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import re
 import sys
 import tempfile
 import textwrap
-import typing
 from collections.abc import Callable
+from typing import Any
 
 from absl import flags, logging
 
-from videoflow_tf import config as config_lib
-from videoflow_tf.config import PRESETS, VideoFlowConfig
+from videoflow_tf.config import MAX_SEED, PARTS, PRESETS, SPLITS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError
 
 # Read by TensorFlow when it is imported, hence before any import of it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # What is defined here belongs to the command that asks for it.
 _EXIT_USER_ERROR = 2
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
 
@@ -60,37 +60,63 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _help() -> str:
-    """The command's docstring, its own flags, and the configuration flags where it has them."""
+    """The command's docstring, its own flags, and the configuration flags by part where it has them."""
+    parts = {
+        name: f"configuration of the {part} (default: the preset's value):" for part in PARTS for name in PARTS[part]
+    }
+    groups: dict[str, list[str]] = {}
+    for flag in FLAGS.flags_by_module_dict().get(sys.argv[0], []):
+        text = flag.help if flag.default is None else f"{flag.help} (default: {flag.default_as_str})"
+        title = parts.get(flag.name, "options:") if "preset" in FLAGS else "options:"
+        groups.setdefault(title, []).extend(
+            textwrap.wrap(f"--{flag.name}: {text}", 110, initial_indent="  ", subsequent_indent="      ")
+        )
     lines = [(sys.modules["__main__"].__doc__ or "").strip(), ""]
-    own = FLAGS.flags_by_module_dict()
-    for module, title in ((sys.argv[0], "options:"), (__name__, "configuration (default: the preset's value):")):
-        if not own.get(module):
-            continue
-        lines.append(title)
-        for flag in own[module]:
-            text = flag.help if flag.default is None else f"{flag.help} (default: {flag.default_as_str})"
-            lines += textwrap.wrap(f"--{flag.name}: {text}", 110, initial_indent="  ", subsequent_indent="      ")
-        lines.append("")
+    for title, flag_lines in groups.items():
+        lines += [title, *flag_lines, ""]
     lines.append("--flagfile=FILE reads options from a file, one a line; later options override earlier ones.")
     return "\n".join(lines)
+
+
+def define_workdir(text: str = "Folder of the run.", *, required: bool = True) -> flags.FlagHolder[str | None]:
+    """Defines `--workdir`."""
+    return flags.DEFINE_string("workdir", None, text, required=required)
+
+
+def define_data_dir(
+    text: str = "Folder of the prepared dataset; not needed for shapes.", *, required: bool = False
+) -> flags.FlagHolder[str | None]:
+    """Defines `--data_dir`."""
+    return flags.DEFINE_string("data_dir", None, text, required=required)
+
+
+def define_split(text: str) -> flags.FlagHolder[str]:
+    """Defines `--split`."""
+    return flags.DEFINE_enum("split", "test", SPLITS, text)
+
+
+def define_seed(text: str) -> flags.FlagHolder[int]:
+    """Defines `--seed`."""
+    return flags.DEFINE_integer("seed", 0, text, 0, MAX_SEED)
+
+
+_DEFINE: dict[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    tuple: flags.DEFINE_list,
+}
 
 
 def define_config_flags() -> None:
     """Defines `--preset` and a flag for every field of `VideoFlowConfig`, all without a default."""
     flags.DEFINE_enum("preset", None, list(PRESETS), "configuration to start from")
-    hints = typing.get_type_hints(VideoFlowConfig)
     for field in dataclasses.fields(VideoFlowConfig):
-        text, hint = config_lib.help_of(field.name), hints[field.name]
-        if hint is bool:
-            flags.DEFINE_boolean(field.name, None, text)
-        elif hint is int:
-            flags.DEFINE_integer(field.name, None, text)
-        elif hint is float:
-            flags.DEFINE_float(field.name, None, text)
-        elif hint is str:
-            flags.DEFINE_enum(field.name, None, config_lib.CHOICES[field.name], text)
+        name, kind, text = field.name, type(field.default), help_of(field.name)
+        if kind is str:
+            flags.DEFINE_enum(name, None, choices_of(name), text)
         else:
-            flags.DEFINE_list(field.name, None, f"{text} (comma-separated)")
+            _DEFINE[kind](name, None, f"{text} (comma-separated)" if kind is tuple else text)
 
 
 def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:
@@ -111,15 +137,19 @@ def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:
             "no configuration: give --flagfile=launch/demo.flags, another flagfile, or "
             f"--preset=<{'|'.join(PRESETS)}>; a folder with a run needs neither"
         )
-    names = (field.name for field in dataclasses.fields(VideoFlowConfig))
-    changes = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
-    if "latent_dilations" in changes:
-        try:
-            changes["latent_dilations"] = tuple(int(rate) for rate in changes["latent_dilations"])
-        except ValueError:
-            given = ",".join(changes["latent_dilations"])
-            raise UserError(f"--latent_dilations={given} must be whole numbers, for example 1,2,4") from None
-    return base.replace(**changes)
+    changes = {field.name: _flag_value(field.name) for field in dataclasses.fields(VideoFlowConfig)}
+    return base.replace(**{name: value for name, value in changes.items() if value is not None})
+
+
+def _flag_value(name: str) -> Any:
+    """What is given for a configuration field, None if nothing; a list in whole numbers."""
+    value = FLAGS[name].value
+    if not isinstance(value, list):
+        return value
+    try:
+        return tuple(int(number) for number in value)
+    except ValueError:
+        raise UserError(f"--{name}={','.join(value)} must be whole numbers, for example 1,2,4") from None
 
 
 def load_tensorflow() -> None:

@@ -5,20 +5,20 @@ Writes W/eval/metrics.json and curves.png; with --temperatures temperature_sweep
 interruption, it goes on where it was.
 """
 
-import math
-from pathlib import Path
-from typing import Any
-
 import cli
 from absl import flags
 
+from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import LIKELIHOOD, METRICS
+from videoflow_tf.metrics.arguments import checked_names, checked_temperatures
+from videoflow_tf.registry import METRICS
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_METRICS = flags.DEFINE_list("metrics", ["bits_per_pixel"], "What to measure, comma-separated.")
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Videos to evaluate on.")
+_METRICS = flags.DEFINE_list(
+    "metrics", ["bits_per_pixel"], f"What to measure, comma-separated, of {', '.join(METRICS)}."
+)
+_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to evaluate on.")
 _NUM_VIDEOS = flags.DEFINE_integer("num_videos", None, "The first so many of them; default: 256, or all of fewer.", 1)
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "Futures sampled of each video.", 1)
 _NUM_FRAMES = flags.DEFINE_integer(
@@ -39,9 +39,7 @@ _SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the SavedMod
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 16, "Videos or samples at a time; matters to memory and speed only.", 1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples and of the dequantisation noise.", 0, 2**31 - 1)
-
-_DEFAULT_VIDEOS = 256
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples and of the dequantisation noise.", 0, MAX_SEED)
 
 
 def main(argv: list[str]) -> None:
@@ -51,87 +49,30 @@ def main(argv: list[str]) -> None:
         return
     if _WORKDIR.value is None:
         raise UserError("--workdir is required")
-    names, temperatures = _checked_metrics(), _checked_temperatures()
+    names, temperatures = checked_names(_METRICS.value), _TEMPERATURES.value
+    checked_temperatures(temperatures)
     cli.load_tensorflow()
-    from videoflow_tf import data
-    from videoflow_tf.metrics import results
-    from videoflow_tf.metrics.likelihood import evaluate_likelihood
-    from videoflow_tf.metrics.measurements import Measurements
-    from videoflow_tf.metrics.runner import Sampling, check_samples, evaluate_samples, make_metrics
-    from videoflow_tf.model.future_sampler import FutureSampler
-    from videoflow_tf.training.checkpoints import load_workdir
+    from videoflow_tf import evaluate
 
-    config, model = load_workdir(_WORKDIR.value)
-    data_dir, split, batch_size, seed = _DATA_DIR.value, _SPLIT.value, _BATCH_SIZE.value, _SEED.value
-    metrics = make_metrics(
-        [name for name in names if name != LIKELIHOOD],
+    results = evaluate(
+        _WORKDIR.value,
+        _DATA_DIR.value,
+        names,
+        _SPLIT.value,
+        num_videos=_NUM_VIDEOS.value,
         num_samples=_NUM_SAMPLES.value,
+        num_frames=_NUM_FRAMES.value,
+        temperature=_TEMPERATURE.value,
+        temperatures=temperatures,
+        dequantization_samples=_DEQUANTIZATION_SAMPLES.value,
         vgg_weights=_VGG_WEIGHTS.value,
         i3d_path=_I3D_PATH.value,
         fvd_draws=_FVD_DRAWS.value,
         fvd_context=_FVD_CONTEXT.value,
+        batch_size=_BATCH_SIZE.value,
+        seed=_SEED.value,
     )
-    num_videos = _NUM_VIDEOS.value
-    if num_videos is None:
-        num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
-    num_frames = _NUM_FRAMES.value or config.num_eval_frames - config.num_context
-    samplings = [Sampling(split, num_videos, num_frames, t, seed) for t in temperatures or [_TEMPERATURE.value]]
-    if metrics:
-        check_samples(model, data_dir, metrics, samplings[0])
-
-    folder = Path(_WORKDIR.value) / "eval"
-    measurements = Measurements(folder / "measurements", model)
-    measured: list[dict[str, Any]] = [{} for _ in samplings]
-    if LIKELIHOOD in names:
-        measured[0] = evaluate_likelihood(
-            model,
-            data_dir,
-            split,
-            num_videos=num_videos,
-            batch_size=batch_size,
-            seed=seed,
-            dequantization_samples=_DEQUANTIZATION_SAMPLES.value,
-            measurements=measurements,
-        )
-    sampler = FutureSampler(model, batch_size)
-    for i, sampling in enumerate(samplings if metrics else []):
-        print(f"Samples at temperature {sampling.temperature:g}")
-        measured[i] |= evaluate_samples(model, data_dir, metrics, sampling, measurements, sampler)
-    if temperatures:
-        sweep = [{"temperature": t, **m} for t, m in zip(temperatures, measured, strict=True)]
-        paths = results.write_sweep(folder, sweep)
-    else:
-        paths = results.write_metrics(folder, measured[0], step=int(model.step.numpy()))
-    for line in results.summary(names, temperatures, measured):
-        print(line)
-    print(*paths, sep="\n")
-
-
-def _checked_metrics() -> list[str]:
-    """The names of the metrics asked for, each once."""
-    names = list(dict.fromkeys(name.strip() for name in _METRICS.value))
-    for name in names:
-        if name not in METRICS:
-            raise UserError(f"there is no metric {name!r}; --metrics is a list of {', '.join(METRICS)}")
-    if not names:
-        raise UserError(f"--metrics is empty; choose from {', '.join(METRICS)}")
-    if _TEMPERATURES.value is not None and LIKELIHOOD in names:
-        wanted = ",".join(name for name in names if name != LIKELIHOOD) or "psnr"
-        raise UserError(f"--temperatures is about samples, bits_per_pixel is not: give for example --metrics={wanted}")
-    return names
-
-
-def _checked_temperatures() -> list[float]:
-    """The temperatures of a sweep, ascending, each once; none without a sweep."""
-    if _TEMPERATURES.value is None:
-        return []
-    try:
-        temperatures = sorted({float(text) for text in _TEMPERATURES.value})
-    except ValueError:
-        temperatures = []
-    if not temperatures or not all(0 <= t < math.inf for t in temperatures):
-        raise UserError(f"--temperatures={','.join(_TEMPERATURES.value)} must be numbers of 0 or more: 0.0,0.5,1.0")
-    return temperatures
+    print(*results.lines, *results.paths, sep="\n")
 
 
 def _self_check() -> None:

@@ -12,9 +12,12 @@ from pathlib import Path
 import cli
 from absl import flags
 
+from videoflow_tf.config import SPLITS
+from videoflow_tf.errors import UserError
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; score: where to keep the result, if anywhere.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "build: folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "build: videos to show.")
+_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "build: videos to show.")
 _NUM_VIDEOS = flags.DEFINE_integer("num_videos", 20, "build: real clips, and as many generated ones.", 1)
 _SAME_VIDEOS = flags.DEFINE_boolean("same_videos", False, "build: generate from the videos that are shown real, too.")
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 10, "build: frames to generate.", 1)
@@ -27,8 +30,6 @@ _ACTIONS = ("build", "score")
 
 
 def main(action: str | None, files: list[str]) -> None:
-    from videoflow_tf.errors import UserError
-
     if action not in _ACTIONS:
         raise UserError(f"say what to do: fooling_study.py build or score; got {action or 'neither'}")
     if action == "score":
@@ -44,15 +45,11 @@ def main(action: str | None, files: list[str]) -> None:
 def _build() -> None:
     cli.load_tensorflow()
     from bijectors import fast_forms
-    from videoflow_tf.files import atomic_path
-    from videoflow_tf.studies.fooling import study_page
-    from videoflow_tf.studies.fooling_clips import study_clips
-    from videoflow_tf.training.checkpoints import load_workdir
+    from videoflow_tf.studies.fooling_clips import build_study
 
     fast_forms.one_core_an_operation()
-    _, model = load_workdir(_WORKDIR.value)
-    real, generated, protocol = study_clips(
-        model,
+    target = build_study(
+        _WORKDIR.value,
         _DATA_DIR.value,
         _SPLIT.value,
         num_videos=_NUM_VIDEOS.value,
@@ -60,18 +57,13 @@ def _build() -> None:
         temperature=_TEMPERATURE.value,
         seed=_SEED.value,
         same_videos=_SAME_VIDEOS.value,
+        seconds=_SECONDS.value,
+        frames_per_second=_FRAMES_PER_SECOND.value,
     )
-    page = study_page(
-        real, generated, seconds=_SECONDS.value, frames_per_second=_FRAMES_PER_SECOND.value, protocol=protocol
-    )
-    target = Path(_WORKDIR.value) / "eval" / "fooling_study.html"
-    with atomic_path(target) as path:
-        path.write_text(page, encoding="utf-8")
     print(target)
 
 
 def _score(files: list[str]) -> None:
-    from videoflow_tf.errors import UserError
     from videoflow_tf.studies.fooling import score
 
     workdir = None if _WORKDIR.value is None else Path(_WORKDIR.value)

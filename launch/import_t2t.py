@@ -8,20 +8,20 @@ checkpoint's step with a fresh optimizer; give train.py --train_steps beyond tha
 import cli
 from absl import flags
 
-from videoflow_tf.config import CHOICES
+from videoflow_tf.config import choices_of
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "Path of the checkpoint without .index or .data, such as model.ckpt-1000.", required=True
 )
 _HPARAMS = flags.DEFINE_string("hparams", None, "JSON file of the official hyperparameters.", required=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder to make.", required=True)
+_WORKDIR = cli.define_workdir("Folder to make.")
 _FRAME_SIZE = flags.DEFINE_integer(
     "frame_size", None, "Height and width of a frame; default: frame_size in the hyperparameters, or 64.", 1
 )
 _DATASET = flags.DEFINE_enum(
     "dataset",
     None,
-    CHOICES["dataset"],
+    choices_of("dataset"),
     "What to evaluate and go on training on; default: bair if the frames are 64x64, else shapes.",
 )
 

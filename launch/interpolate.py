@@ -4,14 +4,14 @@ The first frame is that of --video, the last that of --other_video (default: the
 animation (GIF) and what they are (JSON) to W/eval; their names begin with interpolation.
 """
 
-from pathlib import Path
-
 import cli
 from absl import flags
 
+from videoflow_tf.config import SPLITS
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Videos to take the frames from.")
+_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to take the frames from.")
 _VIDEO = flags.DEFINE_integer("video", 0, "Index of the video whose first frame is one end.", 0)
 _OTHER_VIDEO = flags.DEFINE_integer("other_video", None, "Index of the video whose last frame is the other end.", 0)
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", None, "Length of the videos; default: as in evaluation.", 1)
@@ -27,18 +27,20 @@ _CHANNEL_RANK = flags.DEFINE_integer(
 def main(argv: list[str]) -> None:
     del argv
     cli.load_tensorflow()
-    from videoflow_tf.studies import interpolation
-    from videoflow_tf.training.checkpoints import load_workdir
+    from videoflow_tf.studies.interpolation import interpolate_videos
 
-    config, model = load_workdir(_WORKDIR.value)
-    levels = interpolation.parse_levels(_LEVELS.value, config)
-    ends, protocol = interpolation.read_ends(
-        model, _DATA_DIR.value, _SPLIT.value, _VIDEO.value, _OTHER_VIDEO.value, _NUM_FRAMES.value
+    paths = interpolate_videos(
+        _WORKDIR.value,
+        _DATA_DIR.value,
+        _SPLIT.value,
+        video=_VIDEO.value,
+        other_video=_OTHER_VIDEO.value,
+        num_frames=_NUM_FRAMES.value,
+        num_steps=_STEPS.value,
+        levels=_LEVELS.value,
+        channel_rank=_CHANNEL_RANK.value,
     )
-    result = interpolation.interpolate(model, ends, _STEPS.value, levels, _CHANNEL_RANK.value)
-    protocol |= {"steps": _STEPS.value, "levels": levels, "channel_rank": _CHANNEL_RANK.value}
-    for path in interpolation.save(result, protocol, Path(_WORKDIR.value) / "eval"):
-        print(path)
+    print(*paths, sep="\n")
 
 
 if __name__ == "__main__":

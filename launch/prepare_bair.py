@@ -3,7 +3,7 @@
 import cli
 from absl import flags
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder to prepare the dataset in.", required=True)
+_DATA_DIR = cli.define_data_dir("Folder to prepare the dataset in.", required=True)
 _ARCHIVE = flags.DEFINE_string(
     "archive",
     None,

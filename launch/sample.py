@@ -5,47 +5,37 @@ uint8 [videos, K, H, W, 3], `samples` uint8 [videos, num_samples, num_frames, H,
 they are to a .json. Hundreds of frames need no more memory than ten.
 """
 
-from pathlib import Path
-
 import cli
 from absl import flags
 
+from videoflow_tf.config import SPLITS
+from videoflow_tf.studies.arguments import PICTURES, SIMILARITIES, check_pictures
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Videos to take the context from.")
+_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to take the context from.")
 _NUM_VIDEOS = flags.DEFINE_integer("num_videos", 1, "The first so many of them.", 1)
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 3, "Futures of each.", 1)
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 10, "Frames to generate.", 1)
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.5, "Factor of the prior's sigma; 0: its mean, 1: as trained.", 0)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.", 0)
 _CHOOSE = flags.DEFINE_enum(
-    "choose", None, ["psnr", "ssim"], "Show only the best and the worst sample, by the mean over frames of this."
+    "choose", None, SIMILARITIES, "Show only the best and the worst sample, by the mean over frames of this."
 )
 _GRID = flags.DEFINE_boolean("grid", False, "One picture of all videos and samples; the PNG shows the last frame.")
-_PICTURES = flags.DEFINE_list("pictures", ["gif", "mp4", "png"], "Which pictures to write; the .npz always is.")
-
-
-@flags.multi_flags_validator(["grid", "choose"], message="--grid shows all samples; leave out --choose or --grid")
-def _grid_or_choice(values: dict[str, object]) -> bool:
-    return not (values["grid"] and values["choose"])
-
-
-@flags.validator("pictures", message="--pictures must be a list of gif, mp4 and png, for example png,gif")
-def _known_pictures(kinds: list[str]) -> bool:
-    return set(kinds) <= {"gif", "mp4", "png"}
+_PICTURES = flags.DEFINE_list("pictures", list(PICTURES), "Which pictures to write; the .npz always is.")
 
 
 def main(argv: list[str]) -> None:
     del argv
+    check_pictures(_PICTURES.value, _GRID.value, _CHOOSE.value)
     cli.load_tensorflow()
     from bijectors import fast_forms
-    from videoflow_tf.studies.samples import sample_futures, save_futures
-    from videoflow_tf.training.checkpoints import load_workdir
+    from videoflow_tf import sample
 
     fast_forms.one_core_an_operation()
-    _, model = load_workdir(_WORKDIR.value)
-    futures = sample_futures(
-        model,
+    paths = sample(
+        _WORKDIR.value,
         _DATA_DIR.value,
         _SPLIT.value,
         num_videos=_NUM_VIDEOS.value,
@@ -54,10 +44,10 @@ def main(argv: list[str]) -> None:
         temperature=_TEMPERATURE.value,
         seed=_SEED.value,
         choose=_CHOOSE.value,
+        grid=_GRID.value,
+        pictures=_PICTURES.value,
     )
-    folder = Path(_WORKDIR.value) / "samples"
-    for path in save_futures(futures, folder, grid=_GRID.value, kinds=tuple(_PICTURES.value)):
-        print(path)
+    print(*paths, sep="\n")
 
 
 if __name__ == "__main__":

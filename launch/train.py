@@ -7,13 +7,14 @@ import cli
 from absl import flags
 
 from videoflow_tf import workdir as workdir_lib
+from videoflow_tf.config import STRATEGIES
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, made if missing.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
+_WORKDIR = cli.define_workdir("Folder of the run, made if missing.")
+_DATA_DIR = cli.define_data_dir()
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
-    "one_device",
-    ["one_device", "mirrored", "multi_worker", "tpu"],
+    STRATEGIES[0],
+    STRATEGIES,
     "Devices to train on: one; all GPUs here; those of the machines in TF_CONFIG; TPU cores.",
 )
 _DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")

@@ -1,4 +1,4 @@
-"""A model small enough to train in a test, and a finished run of it."""
+"""The tiny configuration that all tests share, models and videos of it, and a finished run."""
 
 import os
 import subprocess
@@ -15,28 +15,70 @@ from videoflow_tf.config import VideoFlowConfig
 ROOT = Path(__file__).parent.parent
 
 
+# The one tiny configuration: every test's model is this one, but for what the test is about.
+TINY = VideoFlowConfig.preset("demo").replace(
+    frame_size=8,
+    levels=2,
+    depth=1,
+    coupling_width=6,
+    latent_encoder_depth=1,
+    latent_encoder_width=5,
+    num_past_latents=2,
+    num_context=2,
+    num_train_frames=4,
+    num_eval_frames=4,
+    batch_size=2,
+    init_batch_size=4,
+    train_steps=6,
+    checkpoint_every=2,
+    eval_every=4,
+    eval_videos=3,
+    learning_rate=1e-3,
+    warmup_steps=0,
+    decay_from=0,
+    decay_until=0,
+    clip_norm=0.0,
+)
+
+# Every kind of latent encoder: what to change in it. Half of them with the skip connection.
+ENCODERS = {
+    # 20 pixels: latents of 10 (all three dilations fit) and 5 (two of them), neither divisible by 4.
+    "conv3d_gated_dilated": {"frame_size": 20, "latent_dilations": (1, 2, 4), "num_past_latents": 3},
+    "conv3d_relu": {"latent_activation": "relu", "latent_encoder_depth": 3, "num_past_latents": 3},
+    "conv3d_one_past": {"num_past_latents": 1, "latent_skip": False},
+    "conv2d_single_conv": {"latent_encoder": "conv2d", "latent_architecture": "single_conv"},
+    "conv2d_residual": {"latent_encoder": "conv2d", "latent_architecture": "residual", "latent_skip": False},
+    "conv2d_conv_blocks": {
+        "latent_encoder": "conv2d",
+        "latent_architecture": "conv_blocks",
+        "latent_encoder_depth": 2,
+        "latent_pre_output_channels": 6,
+    },
+    "conv2d_first_frame": {"latent_encoder": "conv2d", "condition_on_first_frame": True, "latent_skip": False},
+    "conv_lstm": {"latent_encoder": "conv_lstm"},
+    "pointwise_level": {"latent_encoder": "pointwise", "latent_skip": False},
+    "pointwise_past": {"latent_encoder": "pointwise", "pointwise_scale": "past", "learn_top_scale": True},
+    "pointwise_standard": {"latent_encoder": "pointwise", "pointwise_scale": "standard"},
+}
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder_changes(request) -> dict:
+    """What to change in `TINY` for one kind of latent encoder."""
+    return ENCODERS[request.param]
+
+
 @pytest.fixture(scope="session")
 def micro_config() -> VideoFlowConfig:
-    return VideoFlowConfig.preset("demo").replace(
+    """Of the finished run: frames large enough for every metric (SSIM's window is 11 pixels), one of them given."""
+    return TINY.replace(
         frame_size=16,
-        levels=2,
-        depth=1,
-        coupling_width=8,
-        latent_encoder_depth=1,
-        latent_encoder_width=8,
+        num_past_latents=1,
+        num_context=1,
         num_train_frames=3,
-        batch_size=2,
-        init_batch_size=4,
-        train_steps=6,
-        checkpoint_every=2,
-        eval_every=4,
-        eval_videos=3,
+        num_eval_frames=5,
         ema_decay=0.5,
-        learning_rate=1e-3,
         warmup_steps=50,
-        decay_from=0,
-        decay_until=0,
-        clip_norm=0.0,
     )
 
 
@@ -86,26 +128,11 @@ def move_variables():
 
 @pytest.fixture(scope="session")
 def make_model(move_variables):
-    """Builds a tiny model, float64 unless told, with its weights moved off their initial values by `moved`."""
+    """Builds a `TINY` model, float64 unless told, with its weights moved off their initial values by `moved`."""
     from videoflow_tf import VideoFlow
 
     def make(dtype: str = "float64", moved: float = 0.03, **changes):
-        defaults = {
-            "frame_size": 8,
-            "levels": 2,
-            "depth": 1,
-            "coupling_width": 6,
-            "latent_encoder_depth": 1,
-            "latent_encoder_width": 5,
-            "latent_dilations": (1,),
-            "num_past_latents": 2,
-            "num_context": 2,
-            "num_train_frames": 4,
-            "num_eval_frames": 4,
-            "warmup_steps": 0,
-            "dataset": "shapes",
-        }
-        model = VideoFlow(VideoFlowConfig(**(defaults | changes)), dtype=dtype)
+        model = VideoFlow(TINY.replace(**changes), dtype=dtype)
         move_variables(model, moved)
         return model
 
@@ -131,31 +158,3 @@ def make_frames():
         return np.random.default_rng(seed).uniform(-0.5, 0.5, (batch, frames, size, size, 3))
 
     return make
-
-
-# Every kind of latent encoder: what to change in the tiny configuration. Half of them with the skip connection.
-ENCODERS = {
-    # 20 pixels: latents of 10 (all three dilations fit) and 5 (two of them), neither divisible by 4.
-    "conv3d_gated_dilated": {"frame_size": 20, "latent_dilations": (1, 2, 4), "num_past_latents": 3},
-    "conv3d_relu": {"latent_activation": "relu", "latent_encoder_depth": 3, "num_past_latents": 3},
-    "conv3d_one_past": {"num_past_latents": 1, "latent_skip": False},
-    "conv2d_single_conv": {"latent_encoder": "conv2d", "latent_architecture": "single_conv"},
-    "conv2d_residual": {"latent_encoder": "conv2d", "latent_architecture": "residual", "latent_skip": False},
-    "conv2d_conv_blocks": {
-        "latent_encoder": "conv2d",
-        "latent_architecture": "conv_blocks",
-        "latent_encoder_depth": 2,
-        "latent_pre_output_channels": 6,
-    },
-    "conv2d_first_frame": {"latent_encoder": "conv2d", "condition_on_first_frame": True, "latent_skip": False},
-    "conv_lstm": {"latent_encoder": "conv_lstm"},
-    "pointwise_level": {"latent_encoder": "pointwise", "latent_skip": False},
-    "pointwise_past": {"latent_encoder": "pointwise", "pointwise_scale": "past", "learn_top_scale": True},
-    "pointwise_standard": {"latent_encoder": "pointwise", "pointwise_scale": "standard"},
-}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder_changes(request) -> dict:
-    """What to change in the tiny configuration for one kind of latent encoder."""
-    return ENCODERS[request.param]

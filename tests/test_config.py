@@ -1,9 +1,11 @@
+import copy
 import dataclasses
 import json
+import pickle
 
 import pytest
 
-from videoflow_tf.config import CHOICES, PRESETS, VideoFlowConfig, help_of
+from videoflow_tf.config import PARTS, PRESETS, RESUMABLE_FIELDS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError
 
 
@@ -31,9 +33,30 @@ def test_every_field_has_a_help_line():
 
 
 def test_every_choice_is_accepted_by_its_field():
-    for name, values in CHOICES.items():
-        for value in values:
-            assert getattr(VideoFlowConfig().replace(**{name: value}), name) == value
+    for field in dataclasses.fields(VideoFlowConfig):
+        choices = choices_of(field.name)
+        assert (choices is None) == (not isinstance(field.default, str))
+        for value in choices or ():
+            assert getattr(VideoFlowConfig().replace(**{field.name: value}), field.name) == value
+
+
+def test_parts_are_all_fields_in_their_order():
+    fields = [name for names in PARTS.values() for name in names]
+    assert fields == [field.name for field in dataclasses.fields(VideoFlowConfig)]
+    assert list(json.loads(VideoFlowConfig().to_json())) == fields
+    parts = {name: part for part, names in PARTS.items() for name in names}
+    assert [parts[name] for name in ("coupling", "latent_encoder", "dataset", "seed")] == list(PARTS)
+
+
+def test_a_run_may_go_on_with_other_lengths_and_memory_alone():
+    assert {"train_steps", "checkpoint_every", "recompute", "accumulate_steps"} <= RESUMABLE_FIELDS
+    assert not RESUMABLE_FIELDS & {*PARTS["flow"], *PARTS["prior"], *PARTS["data"], "batch_size", "seed"}
+
+
+def test_copies_are_equal():
+    config = VideoFlowConfig.preset("demo")
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+    assert hash(copy.copy(config)) == hash(config)
 
 
 @pytest.mark.parametrize(

@@ -6,151 +6,149 @@ import dataclasses
 import difflib
 import json
 import math
-import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.registry import COUPLINGS, DATASETS, LATENT_ENCODERS
 
-# The values a named choice may take. One place, so that flags, errors and docs agree.
-CHOICES: dict[str, tuple[str, ...]] = {
-    "coupling": ("affine", "additive"),
-    "coupling_activation": ("gated", "relu"),
-    "latent_encoder": ("conv3d", "conv2d", "conv_lstm", "pointwise"),
-    "latent_architecture": ("single_conv", "residual", "conv_blocks"),
-    "latent_activation": ("gated", "relu"),
-    "pointwise_scale": ("level", "past", "standard"),
-    "top_prior": ("learned", "standard"),
-    "pixel_scaling": ("exact", "official"),
-    "precision": ("float32", "mixed_bfloat16"),
-    "recompute": ("none", "coupling", "step"),
-    "dataset": ("shapes", "bair"),
-    "shapes_background": ("black", "grey"),
-}
+SPLITS = ("train", "validation", "test")
+STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
+MAX_SEED = 2**31 - 1
 
-# Least value of a number; a tuple is (least, greatest).
-_LIMITS: dict[str, tuple[float, float]] = {
-    "frame_size": (2, math.inf),
-    "levels": (1, 16),
-    "depth": (1, math.inf),
-    "coupling_width": (1, math.inf),
-    "coupling_dropout": (0, 0.999),
-    "latent_encoder_depth": (0, math.inf),
-    "latent_encoder_width": (1, math.inf),
-    "latent_pre_output_channels": (1, math.inf),
-    "latent_noise": (0, math.inf),
-    "latent_dropout": (0, 0.999),
-    "num_past_latents": (1, math.inf),
-    "pretrain_steps": (0, math.inf),
-    "n_bits": (1, 8),
-    "num_context": (0, math.inf),
-    "num_train_frames": (1, math.inf),
-    "num_eval_frames": (1, math.inf),
-    "batch_size": (1, math.inf),
-    "accumulate_steps": (1, math.inf),
-    "init_batch_size": (1, math.inf),
-    "train_steps": (0, math.inf),
-    "learning_rate": (0, math.inf),
-    "warmup_steps": (0, math.inf),
-    "decay_from": (0, math.inf),
-    "decay_until": (0, math.inf),
-    "clip_norm": (0, math.inf),
-    "ema_decay": (0, 0.999999),
-    "checkpoint_every": (1, math.inf),
-    "eval_every": (1, math.inf),
-    "eval_videos": (1, math.inf),
-    "seed": (0, 2**31 - 1),
-}
-
-# Fields that say how long a run lasts, how often it reports and how it fits into memory, not what it computes: a run
-# may be taken up again with other values of these.
-RESUMABLE_FIELDS = frozenset(
-    {"train_steps", "checkpoint_every", "eval_every", "eval_videos", "recompute", "accumulate_steps"}
-)
+_ACTIVATIONS = ("gated", "relu")
 
 
-def help_of(name: str) -> str:
-    """One-line description of a field, as shown by `--help`."""
-    return _FIELDS[name].metadata["help"]
+def _field(
+    default: Any,
+    help_text: str,
+    *,
+    least: float = 0,
+    most: float = math.inf,
+    choices: Iterable[str] | None = None,
+    resumable: bool = False,
+) -> Any:
+    """A field of the type of its default; `least` and `most` bound a number, `choices` are the values of a string.
 
-
-def _field(default: Any, help_text: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_text})
+    A resumable field says how long a run lasts, how often it reports or how it fits into memory, not what it computes:
+    a run may be taken up again with another value.
+    """
+    metadata = {"help": help_text, "least": least, "most": most, "choices": choices, "resumable": resumable}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoFlowConfig:
+class FlowConfig:
+    """The flow between a frame and its latents."""
+
+    frame_size: int = _field(64, "height and width of a frame, in pixels", least=2)
+    levels: int = _field(3, "levels of the multi-scale flow; frame_size must divide by 2**levels", least=1, most=16)
+    depth: int = _field(24, "flow steps per level", least=1)
+    coupling: str = _field("affine", "coupling layer", choices=COUPLINGS)
+    coupling_width: int = _field(512, "hidden channels of a coupling network", least=1)
+    coupling_activation: str = _field("gated", "second activation of a coupling network", choices=_ACTIVATIONS)
+    coupling_dropout: float = _field(0.0, "dropout rate in coupling networks (training only)", most=0.999)
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorConfig:
+    """The prior over latents in time."""
+
+    conditional: bool = _field(True, "condition on past frames; false: every frame by itself, as an image model")
+    latent_encoder: str = _field(
+        "conv3d", "network from past latents to the Gaussian over the present one", choices=LATENT_ENCODERS
+    )
+    latent_encoder_depth: int = _field(5, "residual (or conv) blocks of the latent encoder")
+    latent_encoder_width: int = _field(256, "hidden channels of the latent encoder", least=1)
+    latent_activation: str = _field("gated", "second activation in a block of the conv3d encoder", choices=_ACTIVATIONS)
+    latent_dilations: tuple[int, ...] = _field(
+        (1, 2, 4), "spatial dilations of the conv3d encoder's branches; those wider than the latent are left out"
+    )
+    latent_architecture: str = _field(
+        "residual", "network of the conv2d encoder", choices=("single_conv", "residual", "conv_blocks")
+    )
+    latent_pre_output_channels: int = _field(
+        512, "width of the last block of the conv2d encoder's conv_blocks", least=1
+    )
+    num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see", least=1)
+    condition_on_first_frame: bool = _field(
+        False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
+    )
+    latent_skip: bool = _field(True, "add the last latent to the predicted mean")
+    latent_noise: float = _field(0.0, "standard deviation of Gaussian noise on the encoder's input (training only)")
+    latent_dropout: float = _field(0.0, "dropout rate in the conv3d encoder (training only)", most=0.999)
+    pointwise_scale: str = _field(
+        "level",
+        "where the pointwise encoder takes sigma from, below the top level",
+        choices=("level", "past", "standard"),
+    )
+    learn_top_scale: bool = _field(False, "train the pointwise encoder's sigma at the top level")
+    top_prior: str = _field("learned", "top prior of a frame without a past", choices=("learned", "standard"))
+    score_context: bool = _field(False, "score the context frames too, and count them in bits per pixel")
+    pretrain_steps: int = _field(0, "steps at the start in which no frame is conditioned on its past")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Pixels, clips and the dataset."""
+
+    n_bits: int = _field(8, "bits per colour component kept of the video", least=1, most=8)
+    pixel_scaling: str = _field(
+        "exact", "exact: (v + u)/2^n - 0.5; official: v/(2^n - 1) - 0.5 + u/2^n", choices=("exact", "official")
+    )
+    num_context: int = _field(3, "frames given")
+    num_train_frames: int = _field(4, "frames of a training patch, context included", least=1)
+    num_eval_frames: int = _field(13, "frames of an evaluated clip, context included", least=1)
+    dataset: str = _field("bair", "dataset to train and evaluate on", choices=DATASETS)
+    shapes_background: str = _field("black", "background of the generated shapes", choices=("black", "grey"))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Training: batches, memory, the optimizer, how long and how often."""
+
+    batch_size: int = _field(5, "clips per replica and step", least=1)
+    accumulate_steps: int = _field(
+        1, "parts of a batch that are computed one after the other, to save memory", least=1, resumable=True
+    )
+    recompute: str = _field(
+        "none",
+        "what the gradient computes again instead of keeping it: saves memory, not time",
+        choices=("none", "coupling", "step"),
+        resumable=True,
+    )
+    precision: str = _field(
+        "float32",
+        "of the networks; flow, log-dets and likelihood are always float32",
+        choices=("float32", "mixed_bfloat16"),
+    )
+    init_batch_size: int = _field(128, "clips of the data-dependent initialisation", least=1)
+    train_steps: int = _field(600_000, "steps to train in all", resumable=True)
+    learning_rate: float = _field(3e-4, "Adam's rate after the warm-up")
+    warmup_steps: int = _field(10_000, "steps of linear warm-up")
+    decay_from: int = _field(0, "first step of the linear decay to zero")
+    decay_until: int = _field(0, "step at which the decay reaches zero; 0: no decay")
+    clip_norm: float = _field(0.0, "gradients are scaled down to this global norm; 0: never")
+    ema_decay: float = _field(
+        0.0, "decay of the moving average of the weights used to evaluate and export; 0: none", most=0.999999
+    )
+    checkpoint_every: int = _field(1_000, "steps between checkpoints", least=1, resumable=True)
+    eval_every: int = _field(5_000, "steps between evaluations on the validation split", least=1, resumable=True)
+    eval_videos: int = _field(64, "validation videos per evaluation", least=1, resumable=True)
+    seed: int = _field(0, "seed of everything random", most=MAX_SEED)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # Fields come in the order last to first.
     """Hyperparameters; the defaults are those of the `bair` preset (Kumar et al. 2020, table 4 and appendix B).
 
     Raises:
       UserError: on construction, if a value has the wrong type, is out of range or does not fit the others.
     """
 
-    # The flow.
-    frame_size: int = _field(64, "height and width of a frame, in pixels")
-    levels: int = _field(3, "levels of the multi-scale flow; frame_size must divide by 2**levels")
-    depth: int = _field(24, "flow steps per level")
-    coupling: str = _field("affine", "coupling layer")
-    coupling_width: int = _field(512, "hidden channels of a coupling network")
-    coupling_activation: str = _field("gated", "second activation of a coupling network")
-    coupling_dropout: float = _field(0.0, "dropout rate in coupling networks (training only)")
-
-    # The prior over latents in time.
-    conditional: bool = _field(True, "condition on past frames; false: every frame by itself, as an image model")
-    latent_encoder: str = _field("conv3d", "network from past latents to the Gaussian over the present one")
-    latent_encoder_depth: int = _field(5, "residual (or conv) blocks of the latent encoder")
-    latent_encoder_width: int = _field(256, "hidden channels of the latent encoder")
-    latent_activation: str = _field("gated", "second activation in a block of the conv3d encoder")
-    latent_dilations: tuple[int, ...] = _field(
-        (1, 2, 4), "spatial dilations of the conv3d encoder's branches; those wider than the latent are left out"
-    )
-    latent_architecture: str = _field("residual", "network of the conv2d encoder")
-    latent_pre_output_channels: int = _field(512, "width of the last block of the conv2d encoder's conv_blocks")
-    num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see")
-    condition_on_first_frame: bool = _field(
-        False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
-    )
-    latent_skip: bool = _field(True, "add the last latent to the predicted mean")
-    latent_noise: float = _field(0.0, "standard deviation of Gaussian noise on the encoder's input (training only)")
-    latent_dropout: float = _field(0.0, "dropout rate in the conv3d encoder (training only)")
-    pointwise_scale: str = _field("level", "where the pointwise encoder takes sigma from, below the top level")
-    learn_top_scale: bool = _field(False, "train the pointwise encoder's sigma at the top level")
-    top_prior: str = _field("learned", "top prior of a frame without a past")
-    score_context: bool = _field(False, "score the context frames too, and count them in bits per pixel")
-    pretrain_steps: int = _field(0, "steps at the start in which no frame is conditioned on its past")
-
-    # Pixels and clips.
-    n_bits: int = _field(8, "bits per colour component kept of the video")
-    pixel_scaling: str = _field("exact", "exact: (v + u)/2^n - 0.5; official: v/(2^n - 1) - 0.5 + u/2^n")
-    num_context: int = _field(3, "frames given")
-    num_train_frames: int = _field(4, "frames of a training patch, context included")
-    num_eval_frames: int = _field(13, "frames of an evaluated clip, context included")
-
-    # Data and training.
-    dataset: str = _field("bair", "dataset to train and evaluate on")
-    shapes_background: str = _field("black", "background of the generated shapes")
-    batch_size: int = _field(5, "clips per replica and step")
-    accumulate_steps: int = _field(1, "parts of a batch that are computed one after the other, to save memory")
-    recompute: str = _field("none", "what the gradient computes again instead of keeping it: saves memory, not time")
-    precision: str = _field("float32", "of the networks; flow, log-dets and likelihood are always float32")
-    init_batch_size: int = _field(128, "clips of the data-dependent initialisation")
-    train_steps: int = _field(600_000, "steps to train in all")
-    learning_rate: float = _field(3e-4, "Adam's rate after the warm-up")
-    warmup_steps: int = _field(10_000, "steps of linear warm-up")
-    decay_from: int = _field(0, "first step of the linear decay to zero")
-    decay_until: int = _field(0, "step at which the decay reaches zero; 0: no decay")
-    clip_norm: float = _field(0.0, "gradients are scaled down to this global norm; 0: never")
-    ema_decay: float = _field(0.0, "decay of the moving average of the weights used to evaluate and export; 0: none")
-    checkpoint_every: int = _field(1_000, "steps between checkpoints")
-    eval_every: int = _field(5_000, "steps between evaluations on the validation split")
-    eval_videos: int = _field(64, "validation videos per evaluation")
-    seed: int = _field(0, "seed of everything random")
-
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = _checked(field.name, getattr(self, field.name), hints[field.name])
-            object.__setattr__(self, field.name, value)
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -223,6 +221,30 @@ class VideoFlowConfig:
 
 _FIELDS = {field.name: field for field in dataclasses.fields(VideoFlowConfig)}
 
+# Which fields are about what.
+PARTS: dict[str, tuple[str, ...]] = {
+    part: tuple(field.name for field in dataclasses.fields(fields))
+    for part, fields in {
+        "flow": FlowConfig,
+        "prior": PriorConfig,
+        "data": DataConfig,
+        "training": TrainingConfig,
+    }.items()
+}
+
+RESUMABLE_FIELDS = frozenset(name for name, field in _FIELDS.items() if field.metadata["resumable"])
+
+
+def help_of(name: str) -> str:
+    """One-line description of a field, as shown by `--help`."""
+    return _FIELDS[name].metadata["help"]
+
+
+def choices_of(name: str) -> tuple[str, ...] | None:
+    """The values that a field takes by name, registered ones included; None for a field that is no named choice."""
+    choices = _FIELDS[name].metadata["choices"]
+    return None if choices is None else tuple(choices)
+
 
 def _check_names(values: Mapping[str, Any]) -> None:
     for name in values:
@@ -231,27 +253,29 @@ def _check_names(values: Mapping[str, Any]) -> None:
             raise UserError(f"unknown configuration field {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def _checked(name: str, value: Any, expected: Any) -> Any:
-    """`value` in the type that the field declares, or a `UserError` with got and expected."""
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    """`value` in the type of the field, or a `UserError` with got and expected."""
+    name, expected = field.name, type(field.default)
     if expected is bool:
         if not isinstance(value, bool):
             raise UserError(f"{name} must be true or false, got {value!r}")
     elif expected is str:
-        if value not in CHOICES[name]:
-            raise UserError(f"{name} must be one of {', '.join(CHOICES[name])}; got {value!r}")
-    elif expected in (int, float):
+        choices = tuple(field.metadata["choices"])
+        if value not in choices:
+            raise UserError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+    elif expected is tuple:
+        if not isinstance(value, list | tuple) or not all(type(v) is int and v > 0 for v in value):
+            raise UserError(f"{name} must be a list of positive whole numbers, got {value!r}")
+        value = tuple(value)
+    else:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not (whole or (expected is float and isinstance(value, float))):
             raise UserError(f"{name} must be {'a whole number' if expected is int else 'a number'}, got {value!r}")
         value = expected(value)
-        low, high = _LIMITS[name]
-        if not (math.isfinite(value) and low <= value <= high):
-            bound = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+        least, most = field.metadata["least"], field.metadata["most"]
+        if not (math.isfinite(value) and least <= value <= most):
+            bound = f"at least {least}" if most == math.inf else f"between {least} and {most}"
             raise UserError(f"{name} must be {bound}, got {value}")
-    else:  # tuple[int, ...]
-        if not isinstance(value, list | tuple) or not all(type(v) is int and v > 0 for v in value):
-            raise UserError(f"{name} must be a list of positive whole numbers, got {value!r}")
-        value = tuple(value)
     return value
 
 

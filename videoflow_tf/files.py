@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from videoflow_tf.errors import UserError
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -25,8 +27,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Writes `value`, indented for people to read, and gives the path."""
+    """Writes `value`, indented for people to read, and gives the path.
+
+    Raises:
+      UserError: a number in `value` is not finite. JSON has no NaN, and no result of this package may hold one.
+    """
     path = Path(path)
+    try:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not written: a number in it is not finite; the training has probably diverged"
+        ) from error
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+      OSError: there is no such file, or it cannot be read.
+      UserError: it is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); make it again, or remove it") from None

@@ -1,6 +1,7 @@
-"""Stateless seeds: int32 [2] tensors; equal seeds give equal numbers, whatever was drawn before.
+"""Stateless seeds, and every random draw of the package that is made in TensorFlow.
 
-A seed may also be int32 [N, 2], one for each of N samples: none of them then depends on which others are drawn with it.
+A seed is an int32 [2] tensor; equal seeds give equal numbers, whatever was drawn before. It may also be int32 [N, 2],
+one for each of N samples: none of them then depends on which others are drawn with it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-# Named, because the default one differs between devices. XLA still draws other numbers from the same seed.
+# Named in every draw (stateless dropout, too), because the default one differs between devices. XLA still draws other
+# numbers from the same seed.
 ALGORITHM = "philox"
 
 
@@ -49,3 +51,13 @@ def standard_normal(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Te
     if seed.shape.rank == 2:
         return tf.map_fn(lambda one: draw(shape[1:], one), seed, fn_output_signature=dtype)
     return draw(shape, seed)
+
+
+def uniform(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Numbers in [0, 1): float32 of that shape; `seed` is int32 [2]."""
+    return tf.random.stateless_uniform(shape, seed, alg=ALGORITHM)
+
+
+def uniform_int(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor, below: int) -> tf.Tensor:
+    """Whole numbers 0 .. below - 1: int32 of that shape; `seed` is int32 [2]."""
+    return tf.random.stateless_uniform(shape, seed, 0, below, tf.int32, alg=ALGORITHM)

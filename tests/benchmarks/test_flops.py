@@ -2,26 +2,26 @@ import flops
 import pytest
 import tensorflow as tf
 
+from tests.conftest import TINY
 from videoflow_tf import VideoFlow, VideoFlowConfig
 
-TINY = VideoFlowConfig(
-    frame_size=8,
-    levels=2,
+# Other widths than those of the flow's channels, so that none stands for another.
+CONFIG = TINY.replace(
     depth=2,
     coupling_width=5,
     latent_encoder_depth=2,
     latent_encoder_width=7,
-    latent_dilations=(1,),
     num_past_latents=3,
     num_context=3,
     num_train_frames=5,
+    num_eval_frames=5,
 )
 
 
 def test_equals_a_count_by_hand():
     # 5 frames, the first 3 given. Level 0: 4x4 pixels, 12 channels in the flow, 6 in the latent; level 1 (top): 2x2
     # pixels, 24 channels in the flow, all of them latent.
-    parts = flops.forward_flops(TINY, num_frames=5, num_given=3)
+    parts = flops.forward_flops(CONFIG, num_frames=5, num_given=3)
     # Two steps; 3x3 to 5 channels, two 1x1 of 5 to 5, 3x3 to a shift and a scale.
     level_0 = 2 * (9 * 6 * 5 + 5 * 10 + 9 * 5 * 12)
     level_1 = 2 * (9 * 12 * 5 + 5 * 10 + 9 * 5 * 24)
@@ -33,17 +33,17 @@ def test_equals_a_count_by_hand():
     both_0 = 3 * (18 * 12 * 7 + 7 * 14 + 18 * 7 * 12) + 2 * (18 * 12 * 7 + 7 * 14) + 18 * 7 * 12 + 12 * 12
     both_1 = 3 * (18 * 24 * 7 + 7 * 14 + 18 * 7 * 24) + 2 * (18 * 24 * 7 + 7 * 14) + 18 * 7 * 24 + 24 * 48
     assert parts["latent encoders"] == 2 * 2 * (16 * both_0 + 4 * both_1)
-    assert flops.training_flops(TINY, 5, 3) == 3 * sum(parts.values())
+    assert flops.training_flops(CONFIG, 5, 3) == 3 * sum(parts.values())
 
 
 def test_frames_without_enough_past_need_no_latent_encoder():
-    assert flops.forward_flops(TINY, 3, 0)["latent encoders"] == 0
-    one = flops.forward_flops(TINY, 4, 3)["latent encoders"]
-    assert flops.forward_flops(TINY, 6, 0)["latent encoders"] == 3 * one
+    assert flops.forward_flops(CONFIG, 3, 0)["latent encoders"] == 0
+    one = flops.forward_flops(CONFIG, 4, 3)["latent encoders"]
+    assert flops.forward_flops(CONFIG, 6, 0)["latent encoders"] == 3 * one
 
 
 # Wide enough for what is not counted, the edges' share and the channel matrices, to be small.
-MEDIUM = TINY.replace(frame_size=16, coupling_width=32, latent_encoder_width=32, depth=1)
+MEDIUM = CONFIG.replace(frame_size=16, coupling_width=32, latent_encoder_width=32, depth=1)
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import stablehlo
 from stablehlo_export import export
-from work import CONFIGS
 
+from tests.conftest import TINY
 from videoflow_tf import VideoFlow
 
 ROOT = Path(__file__).parent.parent.parent
-MICRO = CONFIGS["XS"].replace(frame_size=8, levels=1, depth=1, latent_encoder_depth=1)
+ONE_LEVEL = TINY.replace(levels=1)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("stablehlo") / "micro"
-    export(MICRO, batch_size=2, num_frames=4, num_drawn=3, out=out, save_all=True)
+    out = tmp_path_factory.mktemp("stablehlo") / "tiny"
+    export(ONE_LEVEL, batch_size=2, num_frames=4, num_drawn=3, out=out, save_all=True)
     return out
 
 
@@ -44,7 +44,7 @@ def test_training_step_assigns_every_weight_and_moment(folder):
     changed = [i for o, i in function["feeds"].items() if not np.array_equal(outputs[o], inputs[str(i)])]
     names = [function["inputs"][i]["name"] for i in changed]
     # A frame with a full past does not use the top level's own Gaussian: those three have no gradient.
-    weights = len(VideoFlow(MICRO).trainable_variables) - 3
+    weights = len(VideoFlow(ONE_LEVEL).trainable_variables) - 3
     assert sum(name.startswith("m/") for name in names) == weights
     assert sum(name.startswith("v/") for name in names) == weights
     assert "step:0" in names

@@ -11,28 +11,39 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from bijectors import ActNorm, AdditiveCoupling, AffineCoupling, FlowStep, InvertibleConv1x1, Squeeze, flow_level
+from bijectors import ActNorm, AdditiveCoupling, AffineCoupling, Coupling, FlowStep, InvertibleConv1x1, Squeeze
 
 
 class CountingNetwork(tf.Module):
-    """A small coupling network [N, H, W, in] -> [N, H, W, out] that records every call (at trace time in a graph)."""
+    """A small coupling network [N, H, W, in] -> [N, H, W, out] that records every forward pass (at trace time in a
+    graph)."""
 
     def __init__(self, in_channels: int, out_channels: int, seed: int, dtype: tf.DType) -> None:
         super().__init__()
         rng = np.random.default_rng(seed)
         hidden = 5
         self.first = tf.Variable(rng.normal(size=[3, 3, in_channels, hidden]) * 0.3, dtype=dtype)
-        self.second = tf.Variable(rng.normal(size=[1, 1, hidden, out_channels]) * 0.5, dtype=dtype)
-        self.calls: list[dict[str, Any]] = []
+        self.second = tf.Variable(rng.normal(size=[1, 1, hidden, out_channels]) * 0.25, dtype=dtype)
+        self._calls: list[dict[str, Any]] = []  # Private, so that copies of the module share it.
         self.initialized_with: tf.Tensor | None = None
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        return self._calls
 
     def initialize(self, x: tf.Tensor) -> None:
         self.initialized_with = x
 
-    def __call__(self, x: tf.Tensor, seed: Any = None) -> tf.Tensor:
+    def fold(self, size: tuple[int, int]) -> tuple[tf.Tensor, tuple[tf.Tensor]]:
+        return tf.convert_to_tensor(self.first), (2.0 * self.second,)
+
+    def apply(self, weights: tuple[tf.Tensor, tuple[tf.Tensor]], x: tf.Tensor, seed: Any = None) -> tf.Tensor:
         self.calls.append({"seed": seed})
-        hidden = tf.tanh(tf.nn.conv2d(x, self.first, 1, "SAME"))
-        return tf.nn.conv2d(hidden, self.second, 1, "SAME")
+        first, (second,) = weights
+        return tf.nn.conv2d(tf.tanh(tf.nn.conv2d(x, first, 1, "SAME")), second, 1, "SAME")
+
+    def __call__(self, x: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        return self.apply(self.fold(tuple(x.shape[1:3])), x, seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,19 +81,26 @@ def perturb(bijector: tfb.Bijector, seed: int = 0) -> None:
         variable.assign_add(tf.constant(0.3 * rng.normal(size=variable.shape), variable.dtype))
 
 
-def coupling(kind: type, channels: int, dtype: tf.DType, seed: int) -> AffineCoupling | AdditiveCoupling:
-    outputs = channels if kind is AffineCoupling else channels // 2
-    return kind(channels, CountingNetwork(channels // 2, outputs, seed, dtype), dtype=dtype)
+def coupling(kind: type, channels: int, dtype: tf.DType, seed: int, recompute: bool = False) -> Coupling:
+    network = CountingNetwork(channels // 2, kind.parameters_per_channel * channels // 2, seed, dtype)
+    return kind(channels, network, dtype=dtype, recompute=recompute)
 
 
-def flow_step(kind: type, channels: int, dtype: tf.DType, seed: int, name: str = "step_0") -> FlowStep:
-    conv = InvertibleConv1x1(channels, seed=seed, dtype=dtype)
-    return FlowStep(ActNorm(channels, dtype=dtype), conv, coupling(kind, channels, dtype, seed), name=name)
+def flow_step(
+    kind: type, channels: int, dtype: tf.DType, seed: int, name: str = "step_0", recompute: str = ""
+) -> FlowStep:
+    parts = (
+        ActNorm(channels, dtype=dtype),
+        InvertibleConv1x1(channels, seed=seed, dtype=dtype),
+        coupling(kind, channels, dtype, seed, recompute == "coupling"),
+    )
+    return FlowStep(*parts, name=name, recompute=recompute == "step")
 
 
-def level(dtype: tf.DType, seed: int) -> tfb.Chain:
+def chain(dtype: tf.DType, seed: int) -> tfb.Chain:
+    """Squeeze, then two steps."""
     steps = [flow_step(AffineCoupling, 8, dtype, 2 * seed + i, name=f"step_{i}") for i in range(2)]
-    return flow_level(Squeeze(2, dtype=dtype), steps)
+    return tfb.Chain([*reversed(steps), Squeeze(2, dtype=dtype)])
 
 
 CASES = [
@@ -93,7 +111,7 @@ CASES = [
     Case("squeeze", 3, lambda dtype, seed: Squeeze(3, dtype=dtype), squeezes=True, learned=False),
     Case("flow_step_affine", 4, lambda dtype, seed: flow_step(AffineCoupling, 4, dtype, seed), num_networks=1),
     Case("flow_step_additive", 4, lambda dtype, seed: flow_step(AdditiveCoupling, 4, dtype, seed), num_networks=1),
-    Case("flow_level", 2, level, squeezes=True, num_networks=2),
+    Case("chain", 2, chain, squeezes=True, num_networks=2),
 ]
 
 
@@ -102,6 +120,8 @@ def _case_fixture(cases: list[Case]):
 
 
 case = _case_fixture(CASES)
+layer_case = _case_fixture([case for case in CASES if case.name != "chain"])
+learned_layer_case = _case_fixture([case for case in CASES if case.learned and case.name != "chain"])
 learned_case = _case_fixture([case for case in CASES if case.learned])
 network_case = _case_fixture([case for case in CASES if case.num_networks])
 
@@ -132,8 +152,8 @@ def make_flow_step() -> Callable:
 
 
 @pytest.fixture
-def make_level() -> Callable:
-    return level
+def make_chain() -> Callable:
+    return chain
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from bijectors import fold_level_inverse
-
 OTHER = {"forward": "inverse", "inverse": "forward"}
 TOLERANCE = {tf.float32: 1e-4, tf.float64: 1e-11}
 
@@ -125,13 +123,61 @@ def test_xla(case, direction):
         close(actual, expected, 1e-10)
 
 
-def test_folded_inverse(case):
-    bijector = case.build()
-    y = case.sample("inverse", 3)
-    size = tuple(y.shape[1:3])
-    folded = fold_level_inverse(bijector, size) if case.name == "flow_level" else bijector.fold_inverse(size)
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3)], ids=str)
+def test_value_and_log_det_together(layer_case, direction, leading, dtype):
+    bijector = layer_case.build(dtype)
+    x = layer_case.sample(direction, *leading, dtype=dtype)
+    together = getattr(bijector, f"{direction}_and_log_det")
+    for actual, expected in zip(together(x), transform(bijector, direction, x), strict=True):
+        assert actual.shape == expected.shape
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_value_and_log_det_together_do_not_come_from_the_cache(learned_layer_case, direction, move_weights):
+    bijector = learned_layer_case.build()
+    x = learned_layer_case.sample(direction, 2)
+    together = getattr(bijector, f"{direction}_and_log_det")
+    before = together(x)
+    move_weights(bijector, seed=5)
+    after = together(x)
+    assert not np.allclose(before[0], after[0])
+    for actual, expected in zip(after, transform(bijector, direction, x), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_value_and_log_det_together_check_their_input(layer_case, direction):
+    bijector = layer_case.build()
+    together = getattr(bijector, f"{direction}_and_log_det")
+    x = layer_case.sample(direction, 2)
+    with pytest.raises(ValueError, match="expected.*got"):
+        together(tf.concat([x, x], axis=-1))
+    with pytest.raises(ValueError, match="float64.*float32"):
+        together(tf.cast(x, tf.float32))
+
+
+def test_folded_inverse(layer_case):
+    bijector = layer_case.build()
+    y = layer_case.sample("inverse", 3)
+    weights = bijector.fold_inverse(tuple(y.shape[1:3]))
+    assert all(tf.is_tensor(part) for part in tf.nest.flatten(weights))
     for images in (y, -y[:1]):
-        close(folded(images), bijector.inverse(images))
+        close(bijector.apply_inverse(weights, images), bijector.inverse(images))
+
+
+@pytest.mark.parametrize("jit_compile", [None, True], ids=["graph", "xla"])
+def test_folded_weights_are_arguments_of_a_graph(layer_case, jit_compile):
+    """One trace, batches of any size, and the weights that it is given."""
+    one, other = layer_case.build(seed=0), layer_case.build(seed=1)
+    y = layer_case.sample("inverse", 3)
+    size = tuple(y.shape[1:3])
+    weights = one.fold_inverse(size)
+    specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, weights)
+    images = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
+    function = tf.function(one.apply_inverse, input_signature=[specs, images], jit_compile=jit_compile)
+    for given in (y, -y[:1]):
+        close(function(weights, given), one.inverse(given))
+        if weights:
+            close(function(other.fold_inverse(size), given), other.inverse(given))
 
 
 def test_gradients_under_xla(learned_case, direction):

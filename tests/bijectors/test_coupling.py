@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bijectors import AdditiveCoupling, AffineCoupling
+from bijectors import AdditiveCoupling, AffineCoupling, Coupling
 
 
 def images(channels: int = 4, dtype: tf.DType = tf.float64) -> tf.Tensor:
@@ -26,22 +26,23 @@ def test_first_half_is_untouched(coupling_kind, make_coupling, direction, dtype)
     assert not np.any(np.isclose(y[..., 3:], x[..., 3:], rtol=0, atol=1e-12).all(axis=(0, 1, 2)))
 
 
-def test_folded_inverse_folds_the_network_once(coupling_kind):
-    folded_for = []
-
-    class Network:
-        def __call__(self, x):
-            return tf.concat([x] * (2 if coupling_kind is AffineCoupling else 1), axis=-1)
-
-        def fold(self, size):
-            folded_for.append(size)
-            return self
-
-    coupling = coupling_kind(4, Network(), dtype=tf.float64)
-    inverse = coupling.fold_inverse((3, 5))
-    for y in (images(), -images()):
-        np.testing.assert_allclose(inverse(y), coupling.inverse(y), rtol=1e-12)
+def test_folded_inverse_folds_the_network_once(coupling_kind, make_coupling, monkeypatch):
+    coupling = make_coupling(coupling_kind, 4, tf.float64, 0)
+    inverses = [coupling.inverse(y) for y in (images(), -images())]
+    fold, folded_for = coupling.network.fold, []
+    monkeypatch.setattr(coupling.network, "fold", lambda size: folded_for.append(size) or fold(size))
+    weights = coupling.fold_inverse((3, 5))
+    for y, x in zip((images(), -images()), inverses, strict=True):
+        np.testing.assert_allclose(coupling.apply_inverse(weights, y), x, rtol=1e-12)
     assert folded_for == [(3, 5)]
+
+
+def test_folded_inverse_of_a_network_that_does_not_fold(coupling_kind):
+    coupling = coupling_kind(4, constant_network(*[0.5] * 2 * coupling_kind.parameters_per_channel), dtype=tf.float64)
+    y = images()
+    weights = coupling.fold_inverse((3, 5))
+    assert weights == ()
+    np.testing.assert_array_equal(coupling.apply_inverse(weights, y), coupling.inverse(y))
 
 
 def test_network_sees_the_first_half_alone(coupling_kind, direction):
@@ -49,7 +50,7 @@ def test_network_sees_the_first_half_alone(coupling_kind, direction):
 
     def network(x):
         seen.append(x)
-        return tf.zeros([*x.shape[:-1], 4 if coupling_kind is AffineCoupling else 2], x.dtype)
+        return tf.zeros([*x.shape[:-1], 2 * coupling_kind.parameters_per_channel], x.dtype)
 
     x = images()
     getattr(coupling_kind(4, network, dtype=tf.float64), direction)(x)
@@ -83,7 +84,7 @@ def test_log_det_stays_exact_where_the_scale_underflows():
 
 @pytest.mark.parametrize("extra", [-1, 1])
 def test_wrong_number_of_parameters_names_got_and_expected(coupling_kind, direction, extra):
-    expected = 4 if coupling_kind is AffineCoupling else 2
+    expected = 2 * coupling_kind.parameters_per_channel
     coupling = coupling_kind(4, constant_network(*[0.1] * (expected + extra)), dtype=tf.float64)
     with pytest.raises(ValueError, match=rf"expected .*, {expected}\) from the network, got .*, {expected + extra}\)"):
         getattr(coupling, direction)(images())
@@ -91,7 +92,7 @@ def test_wrong_number_of_parameters_names_got_and_expected(coupling_kind, direct
 
 def test_parameters_of_another_size_than_the_image_raise(coupling_kind, direction):
     """They would broadcast in the value but count once in the log-det."""
-    outputs = 4 if coupling_kind is AffineCoupling else 2
+    outputs = 2 * coupling_kind.parameters_per_channel
     coupling = coupling_kind(4, lambda x: tf.ones([x.shape[0], 1, 1, outputs], x.dtype), dtype=tf.float64)
     with pytest.raises(ValueError, match="expected.*got"):
         getattr(coupling, direction)(images())
@@ -109,10 +110,73 @@ def test_initialize_hands_on_the_first_half(coupling_kind, make_coupling):
     np.testing.assert_array_equal(coupling.network.initialized_with, x[..., :2])
 
 
-def test_initialize_without_one_in_the_network_does_nothing(coupling_kind):
-    coupling_kind(4, constant_network(0.0), dtype=tf.float64).initialize(images())
+def test_initialize_without_one_in_the_network_changes_nothing(coupling_kind):
+    class Network(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.parameters = tf.Variable([0.5] * 2 * coupling_kind.parameters_per_channel, dtype=tf.float64)
+
+        def __call__(self, x):
+            return tf.ones_like(x[..., :1]) * self.parameters
+
+    coupling = coupling_kind(4, Network(), dtype=tf.float64)
+    before = coupling.forward(images())
+    coupling.initialize(images())
+    (parameters,) = coupling.variables
+    np.testing.assert_array_equal(parameters, 0.5)
+    np.testing.assert_array_equal(coupling.forward(images()), before)
 
 
 def test_network_variables_are_the_couplings(coupling_kind, make_coupling):
     coupling = make_coupling(coupling_kind, 4, tf.float64, 0)
     assert {id(v) for v in coupling.trainable_variables} == {id(v) for v in coupling.network.trainable_variables}
+
+
+class Scaling(Coupling):
+    """A coupling from elsewhere: y2 = x2 * exp(network(x1))."""
+
+    parameters_per_channel = 1
+
+    def transform(self, second, parameters):
+        return second * tf.exp(parameters), tf.reduce_sum(parameters, axis=[1, 2, 3])
+
+    def transform_back(self, second, parameters):
+        return second * tf.exp(-parameters), -tf.reduce_sum(parameters, axis=[1, 2, 3])
+
+
+def test_a_coupling_from_elsewhere_brings_its_transformation(make_flow_step):
+    coupling = Scaling(4, constant_network(1.0, -3.0), tf.float64)
+    x = images()
+    y, log_det = coupling.forward_and_log_det(x)
+    np.testing.assert_array_equal(y[..., :2], x[..., :2])
+    np.testing.assert_allclose(y[..., 2:], x[..., 2:] * np.exp([1.0, -3.0]))
+    np.testing.assert_allclose(log_det, [15 * (1.0 - 3.0)] * 2)
+    step = make_flow_step(Scaling, 4, tf.float64, 0)
+    there, forward_log_det = step.forward_and_log_det(x)
+    back, inverse_log_det = step.inverse_and_log_det(there)
+    np.testing.assert_allclose(back, x, atol=1e-11)
+    np.testing.assert_allclose(inverse_log_det, -forward_log_det, rtol=1e-11)
+
+
+def test_names_are_those_of_the_classes(coupling_kind):
+    names = {AffineCoupling: "affine_coupling", AdditiveCoupling: "additive_coupling", Scaling: "scaling"}
+    for kind in (coupling_kind, Scaling):
+        assert kind(4, constant_network(0.0)).name == names[kind]
+        assert kind(4, constant_network(0.0), name="mine").name == "mine"
+
+
+def test_a_coupling_without_a_transformation_cannot_be_made():
+    class Nothing(Coupling):
+        parameters_per_channel = 1
+
+    with pytest.raises(TypeError, match="abstract.*transform"):
+        Nothing(4, constant_network(0.0))
+
+
+def test_a_coupling_must_say_its_number_of_parameters():
+    class Silent(Coupling):
+        transform = Scaling.transform
+        transform_back = Scaling.transform_back
+
+    with pytest.raises(AttributeError, match="parameters_per_channel"):
+        Silent(4, constant_network(0.0, 0.0), tf.float64).forward(images())

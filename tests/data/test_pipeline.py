@@ -4,16 +4,29 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from videoflow_tf.config import CHOICES, PRESETS
+from videoflow_tf.config import PARTS, PRESETS
 from videoflow_tf.data import eval_videos, init_clips, num_eval_videos, train_clips
-from videoflow_tf.data.source import SOURCES
+from videoflow_tf.data.source import Source, fitting_dataset
 from videoflow_tf.errors import UserError
+from videoflow_tf.registry import DATASETS
 
 CONFIG = PRESETS["demo"].replace(frame_size=16, num_train_frames=3)
 
 
-def test_every_dataset_of_the_configuration_has_a_source():
-    assert set(SOURCES) == set(CHOICES["dataset"])
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_is_a_source(name):
+    source = DATASETS[name]
+    assert issubclass(source, Source) and set(source.options) <= set(PARTS["data"])
+    config = CONFIG.replace(dataset=name, frame_size=source.frame_size or 16)
+    if source.needs_data_dir:
+        with pytest.raises(UserError, match=f"dataset={name} needs --data_dir"):
+            train_clips(config, None, batch_size=1)
+    else:
+        assert train_clips(config, None, batch_size=1).element_spec.dtype == tf.uint8
+
+
+def test_the_dataset_that_fits_a_frame_size():
+    assert [fitting_dataset(size) for size in (32, 64, 128)] == ["shapes", "bair", "shapes"]
 
 
 def test_training_batches_resume():

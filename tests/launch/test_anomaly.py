@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from videoflow_tf import data
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
 from videoflow_tf.workdir import read_config
 
 
@@ -30,7 +30,7 @@ def test_a_video_of_the_split_and_the_same_as_a_file(command, workdir, tmp_path)
     config = read_config(workdir)
     videos = data.eval_videos(config, None, "test", num_videos=2, num_frames=6)
     video = list(videos.as_numpy_iterator())[1]["video"]
-    pictures.save_gif(tmp_path / "clip.gif", video)
+    strips.save_gif(tmp_path / "clip.gif", video)
     scores = []
     for source, name in (("--video=1", "test-1"), (f"--video_file={tmp_path / 'clip.gif'}", "file-clip")):
         done = command("anomaly", f"--workdir={workdir}", source, "--max_frames=6")

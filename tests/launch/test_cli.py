@@ -1,11 +1,11 @@
-import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.config import PARTS, VideoFlowConfig
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = ("train", "evaluate", "sample", "export", "interpolate", "anomaly", "report")
@@ -21,8 +21,11 @@ def test_help_shows_the_commands_own_flags(command, name):
 
 def test_help_of_train_shows_every_field_and_its_choices(command):
     text = command("train", "--help").stdout
-    for field in dataclasses.fields(VideoFlowConfig):
-        assert f"--{field.name}:" in text
+    options, *parts = text.split("\nconfiguration of the ")
+    assert "--preset:" in options and len(parts) == len(PARTS)
+    for section, (part, names) in zip(parts, PARTS.items(), strict=True):
+        assert section.startswith(f"{part} (default: the preset's value):")
+        assert re.findall(r"(?m)^  --(\w+):", section) == list(names)
     assert "<conv3d|conv2d|conv_lstm|pointwise>" in text
 
 
@@ -101,7 +104,7 @@ def test_flags_override_the_flagfile_and_a_saved_configuration():
 import sys
 sys.path.insert(0, "launch")
 import cli
-from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.config import PARTS, VideoFlowConfig
 cli.define_config_flags()
 cli.FLAGS(["x", "--depth=2", "--latent_dilations=1,2", "--nolatent_skip", "--learning_rate=0.5"])
 saved = VideoFlowConfig(seed=9)

@@ -31,6 +31,47 @@ def test_writes_pictures_and_samples(command, micro_run, tmp_path):
         assert gif.n_frames == 7
 
 
+def test_from_python(micro_run, tmp_path):
+    """The public function gives the files that it writes; as the command's, each is a function of its arguments."""
+    import videoflow_tf
+
+    workdir = shutil.copytree(micro_run, tmp_path / "run")
+    paths = videoflow_tf.sample(workdir, num_samples=2, num_frames=3, temperature=1.0, seed=4, pictures=["png"])
+    stem = "step-0000006_test-1x2x3_temperature-1_seed-4"
+    assert paths == [workdir / "samples" / f"{stem}{end}" for end in ("_video-0.png", ".npz", ".json")]
+    _, model = load_workdir(workdir)
+    expected = sample_futures(model, None, num_samples=2, num_frames=3, temperature=1.0, seed=4).samples
+    np.testing.assert_array_equal(np.load(paths[1])["samples"], expected)
+    assert json.loads(paths[2].read_text())["protocol"] == {
+        "dataset": "shapes",
+        "split": "test",
+        "videos": 1,
+        "samples": 2,
+        "context": 1,
+        "frames": 3,
+        "temperature": 1.0,
+        "seed": 4,
+        "step": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_frames": 0}, "frames=0 must be at least 1"),
+        ({"num_samples": 0}, "samples=0 must be at least 1"),
+        ({"num_videos": 0}, "videos=0 must be at least 1"),
+        ({"temperature": -0.5}, "temperature=-0.5 must be"),
+        ({"choose": "fvd"}, "--choose=fvd must be one of psnr, ssim"),
+    ],
+)
+def test_mistakes_in_python(micro_run, arguments, message):
+    import videoflow_tf
+
+    with pytest.raises(UserError, match=message):
+        videoflow_tf.sample(micro_run, **arguments)
+
+
 def test_samples_are_a_function_of_seed_and_video(micro_run):
     _, model = load_workdir(micro_run)
 

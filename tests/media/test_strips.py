@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
 
-BLUE, RED, GREY = pictures.CONTEXT, pictures.GENERATED, pictures.REAL
+BLUE, RED, GREY = strips.CONTEXT, strips.GENERATED, strips.REAL
 
 
 def frames(count, value, size=64):
@@ -26,20 +26,20 @@ def border_rows(picture):
 
 
 def test_strip_borders_context_blue_generated_red_real_grey():
-    picture = pictures.strip(frames(2, 255), {"a": frames(3, 255), "b": frames(3, 255)}, frames(3, 255))
+    picture = strips.strip(frames(2, 255), {"a": frames(3, 255), "b": frames(3, 255)}, frames(3, 255))
     rows = border_rows(picture)
     assert [colours_across(picture, y) for y in rows] == [[BLUE, GREY], [BLUE, RED], [BLUE, RED]]
 
 
 def test_strip_without_a_future_has_samples_alone():
-    picture = pictures.strip(frames(2, 255), {"a": frames(3, 255)})
+    picture = strips.strip(frames(2, 255), {"a": frames(3, 255)})
     assert [colours_across(picture, y) for y in border_rows(picture)] == [[BLUE, RED]]
 
 
 def test_frames_are_enlarged_pixel_by_pixel():
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, [1, 64, 64, 3]).astype(np.uint8)
-    picture = pictures.strip(frame, {"a": frames(1, 0)})
+    picture = strips.strip(frame, {"a": frames(1, 0)})
     blue = np.argwhere((picture == BLUE).all(-1))
     (top, left), (bottom, right) = blue.min(0), blue.max(0)
     inside = picture[top + 4 : bottom - 3, left + 4 : right - 3]
@@ -48,14 +48,14 @@ def test_frames_are_enlarged_pixel_by_pixel():
 
 @pytest.mark.parametrize(("num_context", "count"), [(1, 4), (3, 100), (30, 1), (1, 1), (0, 5), (10, 16)])
 def test_strip_is_never_wider_than_twenty_frames(num_context, count):
-    picture = pictures.strip(frames(num_context, 9, 16), {"a": frames(count, 9, 16)})
+    picture = strips.strip(frames(num_context, 9, 16), {"a": frames(count, 9, 16)})
     assert picture.shape[1] <= 20 * (128 + 8 + 4) + 100
     assert RED in colours_across(picture, border_rows(picture)[0])
 
 
 def test_labels_are_drawn():
     def dark(label):
-        return (pictures.strip(frames(1, 255), {label: frames(1, 255)}) == 0).all(-1).sum()
+        return (strips.strip(frames(1, 255), {label: frames(1, 255)}) == 0).all(-1).sum()
 
     assert dark("sample 1") > dark("") > 0
 
@@ -63,35 +63,35 @@ def test_labels_are_drawn():
 def test_gif_and_png_hold_every_frame(tmp_path):
     context, sample = frames(2, 10), np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones_like(frames(5, 40)[:1])
     sample = sample.astype(np.uint8) * 40
-    picture = pictures.save_prediction(tmp_path / "x", context, {"a": sample}, sample)
+    picture = strips.save_prediction(tmp_path / "x", context, {"a": sample}, sample)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.png")), picture)
     with Image.open(tmp_path / "x.gif") as gif:
         assert gif.n_frames == 7
         assert gif.info["loop"] == 0
-        assert gif.size[::-1] == pictures.animation(context, {"a": sample}, sample).shape[1:3]
+        assert gif.size[::-1] == strips.animation(context, {"a": sample}, sample).shape[1:3]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.gif", "x.png"]
 
 
 def test_grid_has_a_row_per_video_and_a_column_per_sample():
     context, future = np.stack([frames(1, 255)] * 3), np.stack([frames(2, 255)] * 3)
     samples = np.full([3, 4, 2, 64, 64, 3], 255, np.uint8)
-    first, _, last = pictures.grid(context, samples, future)
+    first, _, last = strips.grid(context, samples, future)
     rows = border_rows(last)
     assert len(rows) == 3
     for y in rows:
         assert colours_across(last, y) == [GREY, RED] and colours_across(first, y) == [BLUE]
         reds = (last[y] == RED).all(-1)
         assert reds.sum() == 4 * (128 + 8)
-    assert colours_across(pictures.grid(context, samples)[-1], rows[0]) == [RED]
+    assert colours_across(strips.grid(context, samples)[-1], rows[0]) == [RED]
 
 
 def test_wide_grids_have_smaller_frames():
     samples = np.zeros([1, 12, 1, 64, 64, 3], np.uint8)
-    assert pictures.grid(np.zeros([1, 1, 64, 64, 3], np.uint8), samples).shape[2] < 1400
+    assert strips.grid(np.zeros([1, 1, 64, 64, 3], np.uint8), samples).shape[2] < 1400
 
 
 def test_long_captions_are_not_cut_off():
-    row = pictures.Row("", frames(1, 0, 16), [GREY])
-    short, long = (pictures.side_by_side([row], [text]) for text in ("a", "a caption wider than the picture below it"))
+    row = strips.Row("", frames(1, 0, 16), [GREY])
+    short, long = (strips.side_by_side([row], [text]) for text in ("a", "a caption wider than the picture below it"))
     assert long.shape[2] > short.shape[2]
     assert (long[0, :, -4:] == 255).all()

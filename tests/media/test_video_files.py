@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
 from videoflow_tf.media.video_files import read_video
 
 
@@ -16,7 +16,7 @@ def clip():
 @pytest.mark.parametrize("kind", ["mp4", "gif"])
 def test_written_and_read(tmp_path, clip, kind):
     path = tmp_path / f"clip.{kind}"
-    {"mp4": pictures.save_mp4, "gif": pictures.save_gif}[kind](path, clip)
+    {"mp4": strips.save_mp4, "gif": strips.save_gif}[kind](path, clip)
     video = read_video(path, 16, 100)
     assert video.shape == (6, 16, 16, 3) and video.dtype == np.uint8
     np.testing.assert_allclose(video.astype(int), clip[:, :16, :16].astype(int), atol=12)
@@ -26,13 +26,13 @@ def test_written_and_read(tmp_path, clip, kind):
 
 def test_middle_square_is_kept(tmp_path, clip):
     clip[:, :, :16] = (0, 250, 250)  # Cut off.
-    pictures.save_mp4(tmp_path / "clip.mp4", clip)
+    strips.save_mp4(tmp_path / "clip.mp4", clip)
     video = read_video(tmp_path / "clip.mp4", 24, 1)
     np.testing.assert_allclose(video[0, :, 2:].astype(int), np.broadcast_to((250, 0, 0), (24, 22, 3)), atol=16)
 
 
 def test_odd_sizes_are_made_even(tmp_path, clip):
-    pictures.save_mp4(tmp_path / "clip.mp4", clip[:, :47, :79])
+    strips.save_mp4(tmp_path / "clip.mp4", clip[:, :47, :79])
     assert len(read_video(tmp_path / "clip.mp4", 8, 10)) == 6
 
 
@@ -42,7 +42,7 @@ def test_mistakes(tmp_path, clip):
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(UserError, match=r"text.mp4 is not a video that can be read"):
         read_video(tmp_path / "text.mp4", 16, 9)
-    pictures.save_png(tmp_path / "picture.png", clip[0])
+    strips.save_png(tmp_path / "picture.png", clip[0])
     assert len(read_video(tmp_path / "picture.png", 16, 9)) == 1
 
 

@@ -3,8 +3,10 @@ import pytest
 
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.likelihood import evaluate_likelihood, importance_weighted_bits
+from videoflow_tf.metrics.evaluate import evaluate_videos
+from videoflow_tf.metrics.likelihood import BitsPerPixel, importance_weighted_bits
 from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.protocol import Protocol
 from videoflow_tf.training.checkpoints import load_workdir
 
 
@@ -13,8 +15,10 @@ def model(micro_run):
     return load_workdir(micro_run)[1]
 
 
-def _bits(model, **kwargs):
-    return evaluate_likelihood(model, None, **kwargs)["bits_per_pixel"]
+def _bits(model, num_videos: int, seed: int = 0, dequantization_samples: int = 1, **kwargs):
+    protocol = Protocol.of(model, split="test", videos=num_videos, frames=model.config.num_eval_frames, seed=seed)
+    metric = BitsPerPixel(model.config, dequantization_samples)
+    return evaluate_videos(model, None, metric, protocol, **kwargs)["bits_per_pixel"]
 
 
 def test_a_videos_result_depends_on_seed_and_index_alone(model):
@@ -33,11 +37,6 @@ def test_agrees_with_the_model_on_its_own(model):
 
 def test_one_video_has_no_standard_error(model):
     assert _bits(model, num_videos=1)["standard_error"] is None
-
-
-def test_unknown_split(model):
-    with pytest.raises(UserError, match="split"):
-        evaluate_likelihood(model, None, "tset", num_videos=1)
 
 
 def test_importance_weighted_bound_is_the_mean_probability():

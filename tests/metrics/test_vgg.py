@@ -3,18 +3,23 @@ import pytest
 import tf_keras
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.diversity import VGGDiversity
-from videoflow_tf.metrics.similarity import VGGCosine
+from videoflow_tf.metrics.metric import MetricOptions
 from videoflow_tf.metrics.vgg import VGGFeatures
+from videoflow_tf.metrics.vgg_metrics import VGGCosine, VGGDiversity
 
 
 @pytest.fixture(scope="module")
-def vgg(tmp_path_factory) -> VGGFeatures:
+def options(tmp_path_factory, micro_config) -> MetricOptions:
     """The network with random weights."""
     tf_keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("vgg") / "vgg16.weights.h5"
     tf_keras.applications.VGG16(weights=None, include_top=False).save_weights(path)
-    return VGGFeatures(str(path))
+    return MetricOptions(micro_config, num_samples=3, vgg_weights=str(path))
+
+
+@pytest.fixture(scope="module")
+def vgg(options) -> VGGFeatures:
+    return options.vgg
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,13 @@ def test_similarity_is_the_cosine_averaged_over_positions_and_layers(vgg, sample
     first_and_other = [np.asarray(f) for f in vgg._features(frames)]
     cosines = [(f[0] * f[1]).sum(axis=-1).mean() for f in first_and_other]
     np.testing.assert_allclose(vgg.similarity(frames[0], frames[1:])[0], np.mean(cosines), rtol=1e-4)
+
+
+def test_the_network_is_read_once_for_both_metrics(options):
+    metrics = VGGCosine.from_options(options), VGGDiversity.from_options(options)
+    assert metrics[0]._vgg is metrics[1]._vgg is options.vgg
+    assert [metric.settings() for metric in metrics] == [{"vgg_weights": options.vgg.digest}] * 2
+    assert [metric.num_samples for metric in metrics] == [3, 3]
 
 
 @pytest.mark.parametrize("given", [None, "missing.h5"])

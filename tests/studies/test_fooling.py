@@ -75,6 +75,11 @@ def test_mistakes(write_result, tmp_path):
             score([tmp_path / "bad.json"])
 
 
+def test_an_endless_clip_is_refused():
+    with pytest.raises(UserError, match="seconds=inf and frames_per_second=8.0 must be finite"):
+        study_page(clips(RED, 1), clips(BLUE, 1), seconds=float("inf"), frames_per_second=8.0, protocol={})
+
+
 def test_page_is_self_contained(page):
     text = page.read_text(encoding="utf-8")
     assert "__STUDY__" not in text and text.count("data:image/png;base64,") == 7

@@ -76,6 +76,14 @@ def test_mistakes(make_model, ends, arguments, message):
         interpolate(make_model(), ends, *arguments)
 
 
+def test_frames_that_are_not_finite_are_one_line(make_model, ends):
+    model = make_model()
+    for variable in model.trainable_variables:
+        variable.assign(variable * np.nan)
+    with pytest.raises(UserError, match="^frame 1 between the two is not finite"):
+        interpolate(model, ends, 3, [0, 1])
+
+
 def test_levels_by_name(make_model):
     config = make_model(frame_size=8, levels=3).config
     assert [parse_levels(text, config) for text in ("all", "top", "bottom", "2,0")] == [[0, 1, 2], [2], [0], [0, 2]]
@@ -91,6 +99,6 @@ def test_first_and_last_frame_of_one_or_two_videos(make_model):
     videos = [element["video"] for element in videos.as_numpy_iterator()]
     ends, protocol = read_ends(model, None, "test", 1)
     np.testing.assert_array_equal(ends, videos[1][[0, -1]])
-    assert protocol["last"] == {"video": 1, "frame": 4}
+    assert protocol.settings["last"] == {"video": 1, "frame": 4}
     ends, protocol = read_ends(model, None, "test", 2, 0)
     np.testing.assert_array_equal(ends, [videos[2][0], videos[0][-1]])

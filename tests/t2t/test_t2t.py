@@ -144,7 +144,7 @@ def test_missing_hyperparameters_have_the_official_defaults():
 
 
 def copy_checkpoint(name, folder, change=lambda arrays: None):
-    """Writes a checkpoint of `t2t_vectors` anew, its arrays by name changed in place by `change`."""
+    """Writes a checkpoint of `vectors` anew, its arrays by name changed in place by `change`."""
     reader = tf.train.load_checkpoint(str(VECTORS / name / "model.ckpt-0"))
     arrays = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     change(arrays)

@@ -42,29 +42,16 @@ def main() -> None:
     import tensorflow as tf
     import tf_keras
 
-    from videoflow_tf import VideoFlow, VideoFlowConfig
+    from tests.conftest import TINY
+    from videoflow_tf import VideoFlow
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    config = VideoFlowConfig(
-        frame_size=8,
-        levels=2,
-        depth=1,
-        coupling_width=6,
-        latent_encoder_depth=1,
-        latent_encoder_width=5,
-        latent_dilations=(1,),
-        num_past_latents=2,
-        num_context=2,
-        num_train_frames=4,
-        num_eval_frames=4,
-        dataset="shapes",
-    )
     video = np.random.default_rng(0).integers(0, 256, (12, 4, 8, 8, 3), dtype=np.uint8)
 
     def train(strategy: tf.distribute.Strategy):
         with strategy.scope():
-            model = VideoFlow(config)
+            model = VideoFlow(TINY)
             model.compile(optimizer=tf_keras.optimizers.SGD(1e-2))
         model.initialize(video)
         initial = [v.numpy() for v in model.trainable_variables]

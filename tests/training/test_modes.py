@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from videoflow_tf import UserError, VideoFlow, VideoFlowConfig
+from tests.conftest import TINY
+from videoflow_tf import UserError, VideoFlow
 
-CONFIG = VideoFlowConfig.preset("bair").replace(
-    frame_size=16,
-    levels=2,
-    depth=2,
-    coupling_width=8,
-    latent_encoder_depth=2,
-    latent_encoder_width=8,
-    batch_size=4,
+CONFIG = TINY.replace(
+    frame_size=16, depth=2, latent_encoder_depth=2, latent_dilations=(1, 2, 4), num_past_latents=3, batch_size=4
 )
 
 

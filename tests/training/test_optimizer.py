@@ -1,16 +1,19 @@
-"""The fused Adam gives Keras' numbers; the learning rate follows its schedule."""
+"""The fused Adam gives Keras' numbers and keeps an average; the learning rate follows its schedule."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
-from videoflow_tf.config import VideoFlowConfig
+from tests.conftest import TINY
 from videoflow_tf.training.optimizer import Adam, LearningRate, make_optimizer
+from videoflow_tf.training.train import averaged_weights
+
+START = [1.0, 2.0, 3.0], [[1.0, -2.0]]
 
 
 def weights_after(optimizer, steps=30):
-    variables = [tf.Variable([1.0, 2.0, 3.0]), tf.Variable([[1.0, -2.0]])]
+    variables = [tf.Variable(value) for value in START]
     optimizer.build(variables)
 
     @tf.function
@@ -27,16 +30,14 @@ def weights_after(optimizer, steps=30):
 @pytest.mark.parametrize("arguments", [{}, {"global_clipnorm": 0.5}, {"use_ema": True, "ema_momentum": 0.9}])
 def test_fused_adam_equals_keras_adam(arguments):
     rate = {"learning_rate": LearningRate(1e-2, warmup_steps=10)}
-    for fused, plain in zip(
-        weights_after(Adam(**rate, **arguments)),
-        weights_after(tf_keras.optimizers.Adam(**rate, **arguments)),
-        strict=True,
-    ):
-        np.testing.assert_allclose(fused, plain, rtol=1e-5)
+    fused, plain = (weights_after(kind(**rate, **arguments)) for kind in (Adam, tf_keras.optimizers.Adam))
+    for a, b, start in zip(fused, plain, START, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+        assert np.abs(a - start).min() > 0.1
 
 
 def test_the_update_compiles_and_takes_one_op_a_variable():
-    optimizer = make_optimizer(VideoFlowConfig.preset("demo"))
+    optimizer = make_optimizer(TINY)
     variables = [tf.Variable(tf.ones([3])) for _ in range(4)]
     optimizer.build(variables)
 
@@ -54,3 +55,31 @@ def test_the_update_compiles_and_takes_one_op_a_variable():
 def test_learning_rate(step, expected):
     rate = LearningRate(1.0, warmup_steps=10, decay_from=100, decay_until=200)
     np.testing.assert_allclose(rate(step), expected, rtol=1e-6)
+
+
+def test_a_learning_rate_without_warm_up_and_decay_is_constant():
+    rate = LearningRate(2.0, warmup_steps=0)
+    assert [float(rate(step)) for step in (0, 10**6)] == [2.0, 2.0]
+
+
+def test_average_starts_from_the_weights_at_build_and_is_swapped_in_and_out():
+    variable = tf.Variable([1.0])
+    adam = make_optimizer(TINY.replace(ema_decay=0.75, learning_rate=0.5))
+    adam.build([variable])
+    adam.apply_gradients([(tf.constant([3.0]), variable)])
+    stepped = variable.numpy()
+    np.testing.assert_allclose(stepped, [0.5], rtol=1e-5)  # Adam's first step is the learning rate.
+
+    class Model:
+        trainable_variables = (variable,)
+
+    adam.finalize_variable_values([variable])  # As Keras does after `fit`.
+    np.testing.assert_array_equal(variable.numpy(), stepped)
+    with averaged_weights(Model(), adam):
+        np.testing.assert_allclose(variable.numpy(), [0.75 * 1.0 + 0.25 * 0.5], rtol=1e-5)
+    np.testing.assert_array_equal(variable.numpy(), stepped)
+
+
+def test_gradients_are_clipped_by_global_norm_if_at_all():
+    assert make_optimizer(TINY.replace(clip_norm=2.0)).global_clipnorm == 2.0
+    assert make_optimizer(TINY).global_clipnorm is None

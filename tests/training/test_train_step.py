@@ -3,69 +3,65 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from tests import reference
 from videoflow_tf.data import train_clips
+from videoflow_tf.latent_encoders.conv2d import Conv2DEncoder
 from videoflow_tf.model import pixels
 from videoflow_tf.training.optimizer import make_optimizer
 
 # --- Initialisation ---
 
 
-def normalized(y: tf.Tensor, axes: tuple[int, ...] = (0, 1, 2)) -> bool:
-    y = np.asarray(y)
-    return np.abs(y.mean(axes)).max() < 1e-8 and np.abs(y.var(axes) - 1).max() < 2e-3
+def assert_normalized(y: np.ndarray, axes: tuple[int, ...] = (0, 1, 2)) -> None:
+    assert np.abs(y.mean(axes)).max() < 1e-8 and np.abs(y.var(axes) - 1).max() < 2e-3
+
+
+def assert_block_normalized(block, x: np.ndarray) -> None:
+    hidden = reference.edge_conv2d(x, block.conv)
+    assert_normalized(hidden)
+    for conv in block.activation.convs:
+        assert_normalized(reference.edge_conv2d(reference.relu(hidden), conv))
+
+
+def assert_encoder_normalized(prior, z: np.ndarray, hidden: np.ndarray | None) -> None:
+    """z and hidden [B, 4, h, w, c]; the encoder sees two frames."""
+    past = np.concatenate([z[:, t - 2 : t] for t in (2, 3)])  # [2B, 2, h, w, c]
+    level_mean = [np.concatenate([reference.own_gaussian(prior, hidden[:, t])[0] for t in (2, 3)])] * (not prior.is_top)
+    if isinstance(prior.encoder, Conv2DEncoder):
+        h = np.concatenate([*level_mean, past[:, 0], past[:, 1]], axis=-1)
+        for block in prior.encoder.blocks:
+            assert_block_normalized(block.block, h)
+            h = h + reference.conv_stack(h, block)
+        return
+    h = np.concatenate([past, *(np.stack([mean, mean], axis=1) for mean in level_mean)], axis=-1)
+    for block in prior.encoder.blocks:
+        for branch in block:
+            y = reference.edge_conv3d(h, branch.conv)
+            for part in (y, *reference.activation3d_parts(reference.relu(y), branch.activation)):
+                assert_normalized(part, (0, 2, 3))  # At every time step.
+        h = h + sum(reference.causal_conv_stack(h, branch) for branch in block)
 
 
 @pytest.mark.parametrize("latent_encoder", ["conv3d", "conv2d"])
 def test_initialize_normalizes_the_output_of_every_actnorm(make_model, make_video, latent_encoder):
-    model = make_model(
-        moved=0.0,
-        frame_size=16,
-        depth=2,
-        latent_encoder=latent_encoder,
-        latent_encoder_depth=2,
-        latent_dilations=(1, 2),
-    )
+    changes = {"latent_encoder": latent_encoder, "latent_encoder_depth": 2, "latent_dilations": (1, 2)}
+    model = make_model(moved=0.0, frame_size=16, depth=2, **changes)
     video, seed = make_video(6, 4, 16), (1, 2)
     model.initialize(video, seed)
     noise = pixels.dequantization_noise(video.shape, seed)
-    x = tf.reshape(pixels.from_uint8(tf.constant(video), noise, model.config, tf.float64), [-1, 16, 16, 3])
-    for level, prior in zip(model.flow, model.priors, strict=True):
-        *steps, squeeze = level.bijectors
-        x = squeeze.forward(x)
-        for step in reversed(steps):
-            assert normalized(step.actnorm.forward(x))
-            mixed = step.conv.forward(step.actnorm.forward(x))
-            assert_block_normalized(step.coupling.network.block, tf.split(mixed, 2, axis=-1)[0])
-            x = step.forward(x)
-        hidden, latents = (None, x) if prior.is_top else tf.split(x, 2, axis=-1)
-        x = hidden
-        latents = tf.reshape(latents, [6, 4, *latents.shape[1:]])
-        own = None
-        if hidden is not None:
-            own = prior.own_gaussian(tf.reshape(hidden, latents.shape), 6, 4)
-        encoder = prior.encoder
-        level = None if own is None else own.frames(encoder.window)
-        windows, own = encoder._as_batch(latents, level, encoder.window)
-        h = encoder._stack(windows, own)
-        for block in encoder.blocks:
-            if latent_encoder == "conv2d":
-                assert_block_normalized(block.block, h)
-                h = h + block(h)
-                continue
-            for branch in block:
-                y = branch.conv(h, encoder.window)
-                assert normalized(y, (1, 2, 3))  # At every time step.
-                y = tf.nn.relu(y)
-                for index in range(len(branch.activation.kernels)):
-                    assert normalized(branch.activation._fold_one(index, encoder.window)(y), (1, 2, 3))
-            h = h + tf.add_n([branch(h, encoder.window) for branch in block])
-
-
-def assert_block_normalized(block, x: tf.Tensor) -> None:
-    hidden = block.conv(x)
-    assert normalized(hidden)
-    for conv in block.activation.convs:
-        assert normalized(conv(tf.nn.relu(hidden)))
+    x = pixels.from_uint8(tf.constant(video), noise, model.config, tf.float64).numpy().reshape(-1, 16, 16, 3)
+    for level in model.levels:
+        x = reference.squeeze(x)
+        for step in level.steps:
+            bias, log_scale = reference.values(step.actnorm.bias, step.actnorm.log_scale)
+            y = (x + bias) * np.exp(3 * log_scale)
+            assert_normalized(y)
+            first = np.split(y @ reference.mixing_matrix(step.conv), 2, axis=-1)[0]
+            assert_block_normalized(step.coupling.network.block, first)
+            x, _ = reference.flow_step(model.config, step, x)
+        x, z = (None, x) if level.is_top else np.split(x, 2, axis=-1)
+        clip = (None if y is None else y.reshape(6, 4, *y.shape[1:]) for y in (z, x))
+        assert_encoder_normalized(level.prior, *clip)
 
 
 def test_initialize_depends_on_the_batch_and_the_seed_alone(make_model, make_video):
@@ -183,9 +179,8 @@ def test_every_trainable_variable_gets_a_gradient(make_model, make_video, encode
     assert len({id(v) for v in variables}) == len(variables)
     # A pointwise encoder whose sigma comes from elsewhere has one of its own all the same, as the official model has.
     unused = encoder_changes.get("pointwise_scale", "level") != "past"
-    exempt = {
-        id(prior.encoder.log_scale) for prior in model.priors[:-1] if hasattr(prior.encoder, "log_scale") and unused
-    }
+    encoders = [level.prior.encoder for level in model.levels[:-1]]
+    exempt = {id(encoder.log_scale) for encoder in encoders if hasattr(encoder, "log_scale") and unused}
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         if id(variable) in exempt:
             continue
@@ -245,7 +240,7 @@ def test_another_seed_trains_another_model(make_model, make_video):
 
 def test_pretraining_trains_what_it_uses(make_trained):
     model = make_trained(pretrain_steps=2)
-    encoders = [v for prior in model.priors for v in prior.encoder.trainable_variables]
+    encoders = [v for level in model.levels for v in level.prior.encoder.trainable_variables]
     before = [v.numpy() for v in encoders]
     clips = train_clips(model.config, None, batch_size=2)
     model.fit(clips, steps_per_epoch=2, verbose=0)

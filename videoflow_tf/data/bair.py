@@ -20,7 +20,9 @@ import tensorflow as tf
 from absl import logging
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.source import Source
 from videoflow_tf.errors import UserError
+from videoflow_tf.seeds import fold_in, split_seed, uniform_int
 
 NAME = "bair_robot_pushing_small"
 VERSION = "2.0.0"
@@ -90,8 +92,11 @@ def without_warnings() -> Iterator[None]:
             logger.setLevel(level)
 
 
-class Bair:
+class Bair(Source):
     """The source "bair"; frames of 64 x 64, up to 30 a video."""
+
+    needs_data_dir = True
+    frame_size = FRAME_SIZE
 
     def __init__(self, config: VideoFlowConfig, data_dir: str | None) -> None:
         if config.frame_size != FRAME_SIZE:
@@ -121,9 +126,8 @@ class Bair:
             return self._shuffled_epoch(number).skip(tf.where(number == first_epoch, tf.constant(done, tf.int64), 0))
 
         def patch(index: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-            seed = tf.random.fold_in(self._seed(_PATCH, index // batch_size), index % batch_size)
-            last_start = FRAMES_PER_VIDEO - num_frames
-            start = tf.random.stateless_uniform([], seed, 0, last_start + 1, tf.int32, alg="philox")
+            seed = fold_in(self._seed(_PATCH, index // batch_size), index % batch_size)
+            start = uniform_int([], seed, FRAMES_PER_VIDEO - num_frames + 1)
             return _decode(tf.ensure_shape(frames[start : start + num_frames], [num_frames]))
 
         videos = tf.data.Dataset.counter(first_epoch).flat_map(epoch).enumerate(first)
@@ -149,9 +153,9 @@ class Bair:
         # tf.data mixes every seed with the graph's global one. This runs in the graph of a function of its own, where
         # the line below fixes it, whatever the program has set outside.
         tf.random.set_seed(1)
-        seeds = tf.cast(tf.random.split(self._seed(_ORDER, number), num=2)[:, 0], tf.int64)
-        videos = self._read("train", shuffle_files=True, shuffle_seed=seeds[0])
-        return videos.shuffle(_SHUFFLE_BUFFER, seed=seeds[1])
+        shards_seed, videos_seed = (tf.cast(seed[0], tf.int64) for seed in split_seed(self._seed(_ORDER, number), 2))
+        videos = self._read("train", shuffle_files=True, shuffle_seed=shards_seed)
+        return videos.shuffle(_SHUFFLE_BUFFER, seed=videos_seed)
 
     def _read(self, split: str, *, shuffle_files: bool, **how: Any) -> tf.data.Dataset:
         """string [30]: the compressed frames of every video of a split."""
@@ -166,7 +170,7 @@ class Bair:
         return videos.map(lambda video: video[CAMERA])
 
     def _seed(self, purpose: int, number: tf.Tensor) -> tf.Tensor:
-        return tf.random.fold_in(tf.constant([self._config.seed, purpose]), number)
+        return fold_in(tf.constant([self._config.seed, purpose]), number)
 
 
 def _decode(frames: tf.Tensor) -> tf.Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.data.source import SPLITS, Source, open_source
+from videoflow_tf.config import SPLITS, VideoFlowConfig
+from videoflow_tf.data.source import Source, open_source
 from videoflow_tf.errors import UserError
 
 

@@ -23,6 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.source import Source
+from videoflow_tf.seeds import fold_in, split_seed, uniform_int
 
 SHAPES = ("circle", "square", "triangle")
 COLOURS = np.array([(0, 0, 255), (0, 128, 0), (255, 0, 0), (0, 191, 191), (191, 0, 191), (191, 191, 0)], np.uint8)
@@ -42,8 +44,10 @@ _DEFAULT_NUM_VIDEOS = 256
 _HELD_OUT_SEED = 1903_01434
 
 
-class Shapes:
+class Shapes(Source):
     """The source "shapes"; any frame size, any number of frames and of videos, no data folder."""
+
+    options = ("shapes_background",)
 
     def __init__(self, config: VideoFlowConfig, data_dir: str | None = None) -> None:
         del data_dir
@@ -55,9 +59,9 @@ class Shapes:
         last_start = max(config.num_eval_frames - config.num_train_frames, 0)
 
         def batch(step: tf.Tensor) -> tf.Tensor:
-            seeds = tf.random.split(tf.random.fold_in(self._seed("train"), step), num=2)
-            starts = _uniform(seeds[0], batch_size, last_start + 1)
-            return self._draw(seeds[1], "train", starts, config.num_train_frames)
+            starts_seed, seed = split_seed(fold_in(self._seed("train"), step), 2)
+            starts = uniform_int([batch_size], starts_seed, last_start + 1)
+            return self._draw(seed, "train", starts, config.num_train_frames)
 
         return tf.data.Dataset.counter(start_step).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -70,9 +74,8 @@ class Shapes:
         """Without end; video i is a function of i and the split (for train: and of the seed)."""
 
         def video(index: tf.Tensor) -> tf.Tensor:
-            return self._draw(tf.random.fold_in(self._seed(split), index), split, tf.zeros([1], tf.int32), num_frames)[
-                0
-            ]
+            seed = fold_in(self._seed(split), index)
+            return self._draw(seed, split, tf.zeros([1], tf.int32), num_frames)[0]
 
         return tf.data.Dataset.counter().map(video, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -81,13 +84,16 @@ class Shapes:
 
     def _draw(self, seed: tf.Tensor, split: str, starts: tf.Tensor, num_frames: int) -> tf.Tensor:
         """Random videos, each from its own first frame on: starts int32 [B] -> uint8 [B, num_frames, H, W, 3]."""
-        count = starts.shape[0]
-        seeds = tf.random.split(seed, num=4)
+        shape_seed, size_seed, colour_seed, direction_seed = split_seed(seed, 4)
+
+        def one_of(values: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
+            return tf.gather(values, uniform_int(starts.shape, seed, len(values)))
+
         return render(
-            shape=_uniform(seeds[0], count, len(SHAPES)),
-            size=tf.gather(SIZES[split], _uniform(seeds[1], count, len(SIZES[split]))),
-            colour=tf.gather(COLOURS, _uniform(seeds[2], count, len(COLOURS))),
-            direction=tf.gather(DIRECTIONS, _uniform(seeds[3], count, len(DIRECTIONS))),
+            shape=uniform_int(starts.shape, shape_seed, len(SHAPES)),
+            size=one_of(SIZES[split], size_seed),
+            colour=one_of(COLOURS, colour_seed),
+            direction=one_of(DIRECTIONS, direction_seed),
             times=tf.cast(starts[:, None] + tf.range(num_frames), tf.float32),
             frame_size=self._config.frame_size,
             background=BACKGROUNDS[self._config.shapes_background],
@@ -136,8 +142,3 @@ def render(
     coverage = tf.clip_by_value(0.5 - distance / pixel, 0.0, 1.0)[..., None]
     contrast = tf.cast(colour, tf.float32)[:, None, None, None, :] - background
     return tf.cast(tf.round(background + coverage * contrast), tf.uint8)
-
-
-def _uniform(seed: tf.Tensor, count: int, below: int) -> tf.Tensor:
-    """Whole numbers 0 .. below - 1: int32 [count]; the algorithm is named, so that no device draws others."""
-    return tf.random.stateless_uniform([count], seed, 0, below, tf.int32, alg="philox")

@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import abc
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from bijectors.fast_forms import slice_axis
-from videoflow_tf.seeds import ALGORITHM
-
-
-class DiagonalGaussian(NamedTuple):
-    """A diagonal Gaussian; `mean` and `log_scale` have the latent's shape."""
-
-    mean: tf.Tensor
-    log_scale: tf.Tensor
-
-    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """Elementwise log density, in nats. Works on log sigma throughout: no log of an exp."""
-        scaled = (z - self.mean) * tf.exp(-self.log_scale)
-        return -0.5 * tf.square(scaled) - self.log_scale - 0.5 * math.log(2 * math.pi)
-
-    def frames(self, start: int, stop: int | None = None) -> DiagonalGaussian:
-        """The Gaussians of frames start..stop-1 of [B, T, h, w, c]."""
-        return DiagonalGaussian(*(slice_axis(t, start, stop, axis=1) for t in self))
-
-    def frame(self, t: int | tf.Tensor) -> DiagonalGaussian:
-        """The Gaussian of frame t of [B, T, h, w, c]."""
-        return DiagonalGaussian(self.mean[:, t], self.log_scale[:, t])
+from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
+from videoflow_tf.networks.network import Weights
+from videoflow_tf.seeds import standard_normal
 
 
 class LatentEncoder(tf.Module, abc.ABC):
     """Maps past latents of one level to the Gaussian over the present one, p(z_t | h_t, z_<t).
 
     Two ways to the same numbers: `sequence`, parallel over a known sequence, for likelihood and training; and
-    `initial_state`, `make_step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given h_t
-    (what the level passes up) alone, one for every frame; None at the top level.
+    `initial_state`, `fold`, `step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given
+    h_t (what the level passes up) alone, one for every frame; None at the top level.
 
     Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on. A frame with fewer than `window`
     frames before it has no conditional Gaussian.
     """
 
     window: int
+
+    @property
+    @abc.abstractmethod
+    def past(self) -> int | None:
+        """How many frames back the encoder looks; None: to the first frame."""
 
     def level_start(self, start: int) -> int:
         """The first frame whose level `sequence` takes when it is asked for the Gaussians of frames start.. ."""
@@ -62,12 +48,18 @@ class LatentEncoder(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def initial_state(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> Any:
-        """State after the context: latents [B, C, h, w, c], level [B, C, h, w, c]."""
+        """State after the context, a nest of tensors: latents [B, C, h, w, c], level [B, C, h, w, c]."""
 
     @abc.abstractmethod
-    def make_step(self) -> Callable[[Any, DiagonalGaussian | None], tuple[DiagonalGaussian, Any]]:
-        """The step (state, level [B, h, w, c]) -> the Gaussian [B, h, w, c] of the next frame, and the state without
-        that frame's latent. What depends on the weights alone is computed here, once for all frames."""
+    def fold(self) -> Weights:
+        """All that depends on the variables alone, computed once for all steps: a nest of tensors."""
+
+    @abc.abstractmethod
+    def step(self, weights: Weights, state: Any, level: DiagonalGaussian | None) -> tuple[DiagonalGaussian, Any]:
+        """The Gaussian [B, h, w, c] of the next frame, and the state without that frame's latent.
+
+        `weights`: of `fold`; `level`: [B, h, w, c]. Reads no variable.
+        """
 
     @abc.abstractmethod
     def push(self, state: Any, latent: tf.Tensor) -> Any:
@@ -78,15 +70,10 @@ class LatentEncoder(tf.Module, abc.ABC):
         """Data-dependent initialisation on a known sequence; `level` as for `sequence` from frame `window` on."""
 
 
-# A `WindowEncoder` as a function of its inputs: (past: `window` latents [N, h, w, c], oldest first; level [N, h, w, c];
-# seed) -> DiagonalGaussian [N, h, w, c].
-WindowGaussian = Callable[[Sequence[tf.Tensor], DiagonalGaussian | None, tf.Tensor | None], DiagonalGaussian]
-
-
 class WindowEncoder(LatentEncoder):
     """An encoder that sees the last K latents, and the first frame's too if `first_frame`.
 
-    A subclass writes `fold`; `window` is K, plus one with the first frame.
+    A subclass writes `fold`, `apply` and `initialize_windows`; `window` is K, plus one with the first frame.
     """
 
     def __init__(self, num_past: int, first_frame: bool = False, skip: bool = False, name: str | None = None) -> None:
@@ -94,19 +81,36 @@ class WindowEncoder(LatentEncoder):
         self.num_past, self.first_frame, self.skip = num_past, first_frame, skip
         self.window = num_past + first_frame
 
+    @property
+    def past(self) -> int | None:
+        return None if self.first_frame else self.num_past
+
     @abc.abstractmethod
-    def fold(self) -> WindowGaussian:
-        """The encoder with all that depends on the weights alone computed."""
+    def apply(
+        self,
+        weights: Weights,
+        past: Sequence[tf.Tensor],
+        level: DiagonalGaussian | None,
+        seed: tf.Tensor | None = None,
+    ) -> DiagonalGaussian:
+        """The Gaussian [N, h, w, c], without the skip connection. Reads no variable.
+
+        Args:
+          weights: of `fold`.
+          past: `window` latents [N, h, w, c], oldest first.
+          level: [N, h, w, c].
+          seed: int32 [2] in training, for noise and dropout.
+        """
 
     @abc.abstractmethod
     def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
-        """Data-dependent initialisation on windows, shaped as for `fold`."""
+        """Data-dependent initialisation on windows, shaped as for `apply`."""
 
     def sequence(
         self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int, seed: tf.Tensor | None = None
     ) -> DiagonalGaussian:
         windows, level = self._as_batch(latents, level, start)
-        gaussian = self._with_skip(self.fold()(windows, level, seed), windows)
+        gaussian = self._with_skip(self.apply(self.fold(), windows, level, seed), windows)
         shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(latents)[2:]], axis=0)
         return DiagonalGaussian(*(tf.reshape(t, shape) for t in gaussian))
 
@@ -116,7 +120,7 @@ class WindowEncoder(LatentEncoder):
     def _as_batch(
         self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int
     ) -> tuple[list[tf.Tensor], DiagonalGaussian | None]:
-        """The past of frames start.. and their level, time folded into the batch: [B*(T-start), h, w, c] each."""
+        """The past of frames start.. and their level, time flattened into the batch: [B*(T-start), h, w, c] each."""
         k = self.num_past
         past = [slice_axis(latents, start - k + i, i - k, axis=1) for i in range(k)]
         if self.first_frame:
@@ -136,11 +140,10 @@ class WindowEncoder(LatentEncoder):
         first = [latents[:, 0]] if self.first_frame else []
         return (*first, *missing, *recent)
 
-    def make_step(
-        self,
-    ) -> Callable[[tuple[tf.Tensor, ...], DiagonalGaussian | None], tuple[DiagonalGaussian, tuple[tf.Tensor, ...]]]:
-        gaussian = self.fold()
-        return lambda state, level: (self._with_skip(gaussian(state, level, None), state), state)
+    def step(
+        self, weights: Weights, state: tuple[tf.Tensor, ...], level: DiagonalGaussian | None
+    ) -> tuple[DiagonalGaussian, tuple[tf.Tensor, ...]]:
+        return self._with_skip(self.apply(weights, state, level), state), state
 
     def push(self, state: tuple[tf.Tensor, ...], latent: tf.Tensor) -> tuple[tf.Tensor, ...]:
         kept = int(self.first_frame)
@@ -156,4 +159,4 @@ def add_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor | None) -> tf.Tensor:
     """x plus Gaussian noise; without a seed (int32 [2]) none is added."""
     if seed is None or stddev == 0.0:
         return x
-    return x + stddev * tf.random.stateless_normal(tf.shape(x), seed, dtype=x.dtype, alg=ALGORITHM)
+    return x + stddev * standard_normal(tf.shape(x), seed, x.dtype)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import DiagonalGaussian, WindowEncoder, WindowGaussian, add_noise
+from videoflow_tf.latent_encoders.base import WindowEncoder, add_noise
+from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
 from videoflow_tf.networks.conv2d import ConvBlock, ConvStack, EdgeConv2D
+from videoflow_tf.networks.network import Layer, Weights
 from videoflow_tf.seeds import split_seed
+
+ARCHITECTURES = ("single_conv", "residual", "conv_blocks")
 
 
 class Conv2DEncoder(WindowEncoder):
@@ -23,10 +28,13 @@ class Conv2DEncoder(WindowEncoder):
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv2d"
     ) -> None:
+        """Raises a ValueError if the configuration's `latent_architecture` is none of the three."""
         super().__init__(config.num_past_latents, config.condition_on_first_frame, skip=config.latent_skip, name=name)
         height, width, channels = config.latent_shape(level)
         self.size = height, width
         self.noise, self.architecture = config.latent_noise, config.latent_architecture
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"unknown architecture {self.architecture!r}; one of: {', '.join(ARCHITECTURES)}")
         inner = channels * (self.window + (level < config.levels - 1))
         self.blocks: list[ConvStack] | list[ConvBlock] = []
         depth = config.latent_encoder_depth
@@ -44,27 +52,33 @@ class Conv2DEncoder(WindowEncoder):
                 inner = width
         self.last = EdgeConv2D(inner, 2 * channels, None, dtype=dtype, name="last")
 
-    def _stack(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> tf.Tensor:
-        return tf.concat(past if level is None else [level.mean, *past], axis=-1)
+    def fold(self) -> Weights:
+        return tuple(block.fold(self.size) for block in self.blocks), self.last.fold(self.size)
 
-    def fold(self) -> WindowGaussian:
-        blocks = [block.fold(self.size) for block in self.blocks]
-        last = self.last.fold(self.size)
-
-        def gaussian(
-            past: Sequence[tf.Tensor], level: DiagonalGaussian | None, seed: tf.Tensor | None
-        ) -> DiagonalGaussian:
-            noise_seed, *seeds = split_seed(seed, 1 + len(blocks))
-            h = add_noise(self._stack(past, level), self.noise, noise_seed)
-            for block in blocks:
-                out = block(h, seeds.pop())
-                h = h + out if self.architecture == "residual" else out
-            return DiagonalGaussian(*tf.split(last(h), 2, axis=-1))
-
-        return gaussian
+    def apply(
+        self,
+        weights: Weights,
+        past: Sequence[tf.Tensor],
+        level: DiagonalGaussian | None,
+        seed: tf.Tensor | None = None,
+    ) -> DiagonalGaussian:
+        blocks, last = weights
+        noise_seed, *seeds = split_seed(seed, 1 + len(blocks))
+        layers = [
+            functools.partial(block.apply, folded, seed=seeds.pop())
+            for block, folded in zip(self.blocks, blocks, strict=True)
+        ]
+        h = add_noise(_stack(past, level), self.noise, noise_seed)
+        return self._connect(h, layers, functools.partial(self.last.apply, last))
 
     def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
-        h = self._stack(past, level)
-        for block in self.blocks:
-            out = block.initialize(h)
-            h = h + out if self.architecture == "residual" else out
+        self._connect(_stack(past, level), [block.initialize for block in self.blocks], self.last.initialize)
+
+    def _connect(self, h: tf.Tensor, blocks: Sequence[Layer], last: Layer) -> DiagonalGaussian:
+        for block in blocks:
+            h = h + block(h) if self.architecture == "residual" else block(h)
+        return DiagonalGaussian.from_channels(last(h))
+
+
+def _stack(past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> tf.Tensor:
+    return tf.concat(past if level is None else [level.mean, *past], axis=-1)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from bijectors.fast_forms import last_of
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import DiagonalGaussian, WindowEncoder, WindowGaussian, add_noise
-from videoflow_tf.networks.causal_conv3d import CausalConvStack, last_of
+from videoflow_tf.latent_encoders.base import WindowEncoder, add_noise
+from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
+from videoflow_tf.networks.causal_conv3d import CausalConvStack
 from videoflow_tf.networks.conv2d import EdgeConv2D
+from videoflow_tf.networks.network import Layer, Weights
 from videoflow_tf.seeds import split_seed
 
 
@@ -50,32 +54,46 @@ class Conv3DEncoder(WindowEncoder):
         ]
         self.last = EdgeConv2D(inner, 2 * channels, None, kernel_size=1, dtype=dtype, name="last")
 
-    def _stack(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> tf.Tensor:
-        """[window, N, h, w, c or 2c]."""
-        return tf.stack(past if level is None else [tf.concat([z, level.mean], axis=-1) for z in past])
+    def fold(self) -> Weights:
+        blocks = zip(self.blocks, self._steps(), strict=True)
+        folded = tuple(tuple(branch.fold(self.size, steps) for branch in block) for block, steps in blocks)
+        return folded, self.last.fold(self.size)
 
-    def fold(self) -> WindowGaussian:
-        # Only the last time step is used in the end, and a block looks two steps back.
-        depth = len(self.blocks)
-        steps = [min(self.window, 1 + 2 * (depth - 1 - index)) for index in range(depth)]
-        blocks = [
-            [branch.fold(self.size, kept) for branch in block] for block, kept in zip(self.blocks, steps, strict=True)
+    def apply(
+        self,
+        weights: Weights,
+        past: Sequence[tf.Tensor],
+        level: DiagonalGaussian | None,
+        seed: tf.Tensor | None = None,
+    ) -> DiagonalGaussian:
+        blocks, last = weights
+        noise_seed, *seeds = split_seed(seed, 1 + len(blocks) * len(self.dilations))
+        layers = [
+            [
+                functools.partial(branch.apply, folded, steps=steps, seed=seeds.pop())
+                for branch, folded in zip(block, block_weights, strict=True)
+            ]
+            for block, block_weights, steps in zip(self.blocks, blocks, self._steps(), strict=True)
         ]
-        last = self.last.fold(self.size)
-
-        def gaussian(
-            past: Sequence[tf.Tensor], level: DiagonalGaussian | None, seed: tf.Tensor | None
-        ) -> DiagonalGaussian:
-            noise_seed, *seeds = split_seed(seed, 1 + depth * len(self.dilations))
-            h = add_noise(self._stack(past, level), self.noise, noise_seed)
-            for block, kept in zip(blocks, steps, strict=True):
-                change = tf.add_n([branch(h, seeds.pop()) for branch in block])
-                h = last_of(h, kept) + change
-            return DiagonalGaussian(*tf.split(last(tf.squeeze(last_of(h, 1), axis=0)), 2, axis=-1))
-
-        return gaussian
+        h = add_noise(_stack(past, level), self.noise, noise_seed)
+        return self._connect(h, layers, functools.partial(self.last.apply, last))
 
     def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
-        h = self._stack(past, level)
-        for block in self.blocks:
-            h += tf.add_n([branch.initialize(h) for branch in block])
+        layers = [[branch.initialize for branch in block] for block in self.blocks]
+        self._connect(_stack(past, level), layers, self.last.initialize)
+
+    def _steps(self) -> list[int]:
+        """How many time steps every block must give: the last one is used in the end, and a block looks two back."""
+        depth = len(self.blocks)
+        return [min(self.window, 1 + 2 * (depth - 1 - index)) for index in range(depth)]
+
+    def _connect(self, h: tf.Tensor, blocks: Sequence[Sequence[Layer]], last: Layer) -> DiagonalGaussian:
+        for block in blocks:
+            change = tf.add_n([branch(h) for branch in block])
+            h = last_of(h, change.shape[0]) + change
+        return DiagonalGaussian.from_channels(last(tf.squeeze(last_of(h, 1), axis=0)))
+
+
+def _stack(past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> tf.Tensor:
+    """[window, N, h, w, c or 2c]."""
+    return tf.stack(past if level is None else [tf.concat([z, level.mean], axis=-1) for z in past])

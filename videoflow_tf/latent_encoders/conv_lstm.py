@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from bijectors.fast_forms import slice_axis
+from bijectors.fast_forms import conv2d, slice_axis
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import DiagonalGaussian, LatentEncoder, add_noise, as_images
-from videoflow_tf.networks.conv2d import EdgeConv2D, Folded
+from videoflow_tf.latent_encoders.base import LatentEncoder, add_noise, as_images
+from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
+from videoflow_tf.networks.conv2d import EdgeConv2D
+from videoflow_tf.networks.network import Weights
 
 
 class State(NamedTuple):
@@ -22,6 +23,14 @@ class State(NamedTuple):
     last: tf.Tensor
 
 
+class GateWeights(NamedTuple):
+    """Kernels of the input's and the hidden state's part of the gates, [3, 3, C, 4 width] each, and bias [4 width]."""
+
+    from_input: tf.Tensor
+    from_hidden: tf.Tensor
+    bias: tf.Tensor
+
+
 class ConvLSTMEncoder(LatentEncoder):
     """At frame t a 3x3 ConvLSTM cell is fed [level mean of h_t, z_{t-1}]; a 3x3 convolution of its hidden state gives
     the Gaussian. The state is zero before the second frame, so all frames of the past count, not a window of them.
@@ -30,6 +39,7 @@ class ConvLSTMEncoder(LatentEncoder):
     """
 
     window = 1
+    past = None
 
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv_lstm"
@@ -46,35 +56,34 @@ class ConvLSTMEncoder(LatentEncoder):
         self.bias = tf.Variable(np.zeros(4 * self.width), dtype=dtype, name="bias")
         self.last = EdgeConv2D(self.width, 2 * channels, None, dtype=dtype, name="last")
 
-    def _input(self, last: tf.Tensor, level: DiagonalGaussian | None, seed: tf.Tensor | None = None) -> tf.Tensor:
-        x = last if level is None else tf.concat([level.mean, last], axis=-1)
-        return add_noise(x, self.noise, seed)
+    def fold(self) -> tuple[GateWeights, Weights]:
+        return self._fold_gates(), self.last.fold(self.size)
 
-    def _fold_gates(self) -> tuple[Folded, Folded]:
-        """The input's and the hidden state's part of the gates, [N, h, w, C] -> [N, h, w, 4 width] each."""
-        from_input, from_hidden = tf.split(self.kernel, [-1, self.width], axis=2)
-        return (
-            lambda x: tf.nn.bias_add(tf.nn.conv2d(x, from_input, strides=1, padding="SAME"), self.bias),
-            lambda hidden: tf.nn.conv2d(hidden, from_hidden, strides=1, padding="SAME"),
-        )
+    def _fold_gates(self) -> GateWeights:
+        return GateWeights(*tf.split(self.kernel, [-1, self.width], axis=2), tf.convert_to_tensor(self.bias))
+
+    def _gates_from_input(
+        self, weights: GateWeights, last: tf.Tensor, level: DiagonalGaussian | None, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The input's part of the gates, [N, h, w, 4 width], of the last latents and the levels [N, h, w, c]."""
+        x = last if level is None else tf.concat([level.mean, last], axis=-1)
+        return tf.nn.bias_add(conv2d(add_noise(x, self.noise, seed), weights.from_input), weights.bias)
 
     def _run(
-        self, latents: tf.Tensor, level: DiagonalGaussian | None, seed: tf.Tensor | None
+        self, weights: GateWeights, latents: tf.Tensor, level: DiagonalGaussian | None, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Cell and hidden states at frames 1.., [T - 1, B, h, w, width] each, of latents [B, T, h, w, c]."""
         previous = as_images(slice_axis(latents, 0, -1, axis=1))
         if level is not None:
             level = DiagonalGaussian(*(as_images(t) for t in level.frames(1)))
-        from_input, from_hidden = self._fold_gates()
-        gates = from_input(self._input(previous, level, seed))
+        gates = self._gates_from_input(weights, previous, level, seed)
         batch = tf.shape(latents)[0]
         gates = tf.reshape(gates, [batch, -1, *gates.shape[1:]])
         gates = tf.transpose(gates, [1, 0, 2, 3, 4])  # Time first.
         zeros = tf.zeros_like(gates[0, ..., : self.width]) if gates.shape[0] != 0 else self._zeros(latents)
 
         def step(state: tuple[tf.Tensor, tf.Tensor], gates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            cell, hidden = state
-            return _cell(gates + from_hidden(hidden), cell)
+            return _cell(weights, gates, *state)
 
         return tf.scan(step, gates, initializer=(zeros, zeros))
 
@@ -82,15 +91,10 @@ class ConvLSTMEncoder(LatentEncoder):
         shape = tf.concat([tf.shape(latents)[:1], latents.shape[2:4], [self.width]], axis=0)
         return tf.zeros(shape, latents.dtype)
 
-    def _fold_gaussian(self) -> Callable[[tf.Tensor, tf.Tensor], DiagonalGaussian]:
-        """The function (hidden [N, h, w, width], last latent [N, h, w, c]) -> DiagonalGaussian [N, h, w, c]."""
-        last_conv = self.last.fold(self.size)
-
-        def gaussian(hidden: tf.Tensor, last: tf.Tensor) -> DiagonalGaussian:
-            mean, log_scale = tf.split(last_conv(hidden), 2, axis=-1)
-            return DiagonalGaussian(mean + last if self.skip else mean, log_scale)
-
-        return gaussian
+    def _gaussian(self, weights: Weights, hidden: tf.Tensor, last: tf.Tensor) -> DiagonalGaussian:
+        """Of hidden states [N, h, w, width] and the last latents [N, h, w, c]."""
+        gaussian = DiagonalGaussian.from_channels(self.last.apply(weights, hidden))
+        return gaussian._replace(mean=gaussian.mean + last) if self.skip else gaussian
 
     def level_start(self, start: int) -> int:
         """Always the first: the state goes through all frames."""
@@ -99,30 +103,28 @@ class ConvLSTMEncoder(LatentEncoder):
     def sequence(
         self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int, seed: tf.Tensor | None = None
     ) -> DiagonalGaussian:
-        _, hidden = self._run(latents, level, seed)
+        gate_weights, last_weights = self.fold()
+        _, hidden = self._run(gate_weights, latents, level, seed)
         hidden = tf.transpose(slice_axis(hidden, start - 1), [1, 0, 2, 3, 4])  # [B, T-start, h, w, width]
         last = slice_axis(latents, start - 1, -1, axis=1)
         shape = tf.shape(last)
-        gaussian = self._fold_gaussian()(as_images(hidden), as_images(last))
+        gaussian = self._gaussian(last_weights, as_images(hidden), as_images(last))
         return DiagonalGaussian(*(tf.reshape(t, shape) for t in gaussian))
 
     def initial_state(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> State:
         if latents.shape[1] == 1:
             zeros = self._zeros(latents)
             return State(zeros, zeros, latents[:, -1])
-        cells, hiddens = self._run(latents, level, None)
+        cells, hiddens = self._run(self._fold_gates(), latents, level)
         return State(cells[-1], hiddens[-1], latents[:, -1])
 
-    def make_step(self) -> Callable[[State, DiagonalGaussian | None], tuple[DiagonalGaussian, State]]:
-        from_input, from_hidden = self._fold_gates()
-        gaussian = self._fold_gaussian()
-
-        def step(state: State, level: DiagonalGaussian | None) -> tuple[DiagonalGaussian, State]:
-            gates = from_input(self._input(state.last, level)) + from_hidden(state.hidden)
-            cell, hidden = _cell(gates, state.cell)
-            return gaussian(hidden, state.last), State(cell, hidden, state.last)
-
-        return step
+    def step(
+        self, weights: tuple[GateWeights, Weights], state: State, level: DiagonalGaussian | None
+    ) -> tuple[DiagonalGaussian, State]:
+        gate_weights, last_weights = weights
+        gates = self._gates_from_input(gate_weights, state.last, level)
+        cell, hidden = _cell(gate_weights, gates, state.cell, state.hidden)
+        return self._gaussian(last_weights, hidden, state.last), State(cell, hidden, state.last)
 
     def push(self, state: State, latent: tf.Tensor) -> State:
         return state._replace(last=latent)
@@ -131,8 +133,9 @@ class ConvLSTMEncoder(LatentEncoder):
         """Nothing: no layer of it has an actnorm."""
 
 
-def _cell(gates: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The LSTM's equations: gates [B, h, w, 4 width], cell [B, h, w, width] -> the new cell and hidden state."""
-    i, new, forget, output = tf.split(gates, 4, axis=-1)
+def _cell(weights: GateWeights, gates: tf.Tensor, cell: tf.Tensor, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The LSTM's equations: the input's part of the gates [B, h, w, 4 width], cell and hidden state [B, h, w, width] ->
+    the new cell and hidden state."""
+    i, new, forget, output = tf.split(gates + conv2d(hidden, weights.from_hidden), 4, axis=-1)
     cell = tf.sigmoid(forget + 1.0) * cell + tf.sigmoid(i) * tf.tanh(new)
     return cell, tf.tanh(cell) * tf.sigmoid(output)

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders.base import DiagonalGaussian, WindowEncoder, WindowGaussian
+from videoflow_tf.latent_encoders.base import WindowEncoder
+from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
+from videoflow_tf.networks.network import Weights
+
+# Where sigma comes from below the top level: the level, a variable, or a constant.
+SCALES = ("level", "past", "standard")
 
 
 class PointwiseEncoder(WindowEncoder):
@@ -22,10 +27,13 @@ class PointwiseEncoder(WindowEncoder):
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "pointwise"
     ) -> None:
+        """Raises a ValueError if the configuration's `pointwise_scale` is none of the three."""
         super().__init__(1, skip=config.latent_skip, name=name)
         shape = config.latent_shape(level)
         top = level == config.levels - 1
         self.scale_from = "past" if top else config.pointwise_scale
+        if self.scale_from not in SCALES:
+            raise ValueError(f"unknown scale {self.scale_from!r}; one of: {', '.join(SCALES)}")
         self.multiplier = tf.Variable(np.ones(shape), dtype=dtype, name="multiplier")
         self.log_scale = tf.Variable(
             np.zeros(shape),
@@ -36,21 +44,27 @@ class PointwiseEncoder(WindowEncoder):
         if self.scale_from == "standard":
             self.fixed_log_scale = tf.Variable(np.zeros(shape), trainable=False, dtype=dtype, name="fixed_log_scale")
 
-    def fold(self) -> WindowGaussian:
-        own = LOG_SCALE_FACTOR * (self.fixed_log_scale if self.scale_from == "standard" else self.log_scale)
+    def fold(self) -> Weights:
+        """s and, unless it is the level's, log sigma; both [h, w, c]."""
+        multiplier = tf.convert_to_tensor(self.multiplier)
+        if self.scale_from == "level":
+            return (multiplier,)
+        return multiplier, LOG_SCALE_FACTOR * (self.log_scale if self.scale_from == "past" else self.fixed_log_scale)
 
-        def gaussian(
-            past: Sequence[tf.Tensor], level: DiagonalGaussian | None, seed: tf.Tensor | None
-        ) -> DiagonalGaussian:
-            del seed  # Nothing here is random.
-            mean = self.multiplier * past[-1]
-            if level is not None:
-                mean += level.mean
-            if self.scale_from == "level":
-                return DiagonalGaussian(mean, level.log_scale)
-            return DiagonalGaussian(mean, tf.broadcast_to(own, tf.shape(mean)))
-
-        return gaussian
+    def apply(
+        self,
+        weights: Weights,
+        past: Sequence[tf.Tensor],
+        level: DiagonalGaussian | None,
+        seed: tf.Tensor | None = None,
+    ) -> DiagonalGaussian:
+        del seed  # Nothing here is random.
+        multiplier, *own_log_std = weights
+        mean = multiplier * past[-1]
+        if level is not None:
+            mean += level.mean
+        log_std = tf.broadcast_to(own_log_std[0], tf.shape(mean)) if own_log_std else level.log_std
+        return DiagonalGaussian(mean, log_std)
 
     def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
         """Nothing: no layer of it has an actnorm."""

@@ -8,17 +8,15 @@ import numpy as np
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.metric import Metric, curve_statistics
-from videoflow_tf.metrics.vgg import VGGFeatures
+from videoflow_tf.metrics.metric import SampleMetric, curve_statistics
 
 
-class Diversity(Metric):
+class Diversity(SampleMetric):
     """Mean over pairs of samples of the root-mean-square difference of their pixels, 8-bit levels, per frame."""
 
     name = "diversity"
-
-    def __init__(self, num_samples: int) -> None:
-        self.num_samples = num_samples
+    label = "Pairwise RMS pixel difference"
+    unit = "of 255"
 
     def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
         if self.num_samples < 2:
@@ -40,19 +38,3 @@ class Diversity(Metric):
 
     def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
         return curve_statistics(measurements)
-
-
-class VGGDiversity(Diversity):
-    """Mean pairwise cosine distance of VGG16 features (Lee et al. 2018), 0 if all samples are equal."""
-
-    name = "vgg_diversity"
-
-    def __init__(self, num_samples: int, vgg: VGGFeatures) -> None:
-        super().__init__(num_samples)
-        self._vgg = vgg
-
-    def settings(self) -> dict[str, Any]:
-        return {"vgg_weights": self._vgg.digest}
-
-    def mean_pairwise_distance(self, frames: np.ndarray) -> float:
-        return self._vgg.mean_pairwise_distance(frames)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoflow_tf.media.charts import Curve, finish, plot_curve, save_chart
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-# Metric -> the label of its axis, unit in brackets.
-_LABELS = {
-    "bits_per_pixel": "Likelihood (bits per pixel)",
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM (1: equal)",
-    "vgg_cosine": "VGG cosine similarity (1: equal)",
-    "fvd": "FVD (squared distance of I3D logits)",
-    "diversity": "Pairwise RMS pixel difference (of 255)",
-    "vgg_diversity": "Pairwise VGG cosine distance",
-}
 _KINDS = {"best": "tab:green", "mean": "tab:blue", "worst": "tab:red"}
 _PANEL = (5.0, 4.0)  # Inches.
 _MOST_COLUMNS = 3
@@ -35,23 +27,21 @@ def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
     Returns:
       False if there is nothing to draw, as FVD has no value per frame.
     """
-    names = [name for name in _LABELS if {"best", "per_frame"} & metrics.get(name, {}).keys()]
+    names = [name for name, result in metrics.items() if name != "protocol" and {"best", "per_frame"} & result.keys()]
     if not names:
         return False
-    figure, axes = _panels(len(names))
-    for axis, name in zip(axes, names, strict=True):
-        result = metrics[name]
-        protocol = result.get("protocol") or metrics["protocol"]
+    for axis, name in _panels(names):
+        result, protocol = metrics[name], Protocol.of_metric(metrics, name)
         for kind, colour in _kinds(result):
             curve = result[kind] if kind else result
             # Scored frames are the last ones: all after the context, unless the context is scored as well.
-            frames = range(protocol["frames"] - len(curve["per_frame"]) + 1, protocol["frames"] + 1)
+            frames = range(protocol.frames - len(curve["per_frame"]) + 1, protocol.frames + 1)
             plot_curve(axis, Curve(frames, curve["per_frame"], curve["per_frame_standard_error"]), kind, colour)
-        context = protocol["context"]
-        _title(axis, protocol, "standard error" if protocol["videos"] > 1 else None)
-        finish(axis, f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)", _LABELS[name])
+        context = protocol.context
+        _title(axis, protocol, "standard error" if protocol.videos > 1 else None)
+        finish(axis, f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)", _label(name))
         _legend(axis, result)
-    save_chart(path, figure)
+    save_chart(path, axis.figure)
     return True
 
 
@@ -61,21 +51,29 @@ def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:
     Args:
       results: of each temperature: `temperature`, and metrics by name.
     """
-    names = [name for name in _LABELS if name in results[0]]
     temperatures = [result["temperature"] for result in results]
-    figure, axes = _panels(len(names))
-    for axis, name in zip(axes, names, strict=True):
+    for axis, name in _panels(name for name in results[0] if name != "temperature"):
         for kind, colour in _kinds(results[0][name]):
             points = [result[name][kind] if kind else result[name] for result in results]
-            errors = [point.get("standard_error", point.get("standard_deviation")) for point in points]
-            means = [point["mean"] for point in points]
-            plot_curve(axis, Curve(temperatures, means, None if None in errors else errors), kind, colour)
-        protocol = results[0][name]["protocol"]
-        spreads = "standard deviation over draws" if name == "fvd" else "standard error"
-        _title(axis, protocol, spreads if protocol["samples" if name == "fvd" else "videos"] > 1 else None)
-        finish(axis, "Temperature (factor of sigma)", _LABELS[name], whole_numbers=False)
+            errors = [spread(point) for point in points]
+            drawn = None not in errors
+            curve = Curve(temperatures, [point["mean"] for point in points], errors if drawn else None)
+            plot_curve(axis, curve, kind, colour)
+        of_what = "standard deviation over draws" if "standard_deviation" in points[0] else "standard error"
+        _title(axis, Protocol.of_metric(results[0], name), of_what if drawn else None)
+        finish(axis, "Temperature (factor of sigma)", _label(name), whole_numbers=False)
         _legend(axis, results[0][name])
-    save_chart(path, figure)
+    save_chart(path, axis.figure)
+
+
+def spread(result: dict[str, Any]) -> float | None:
+    """The standard error of a mean over videos, or the standard deviation of one over draws; None of a single one."""
+    return result.get("standard_error", result.get("standard_deviation"))
+
+
+def _label(name: str) -> str:
+    """That of the metric; its name, if it was measured with a metric that is not registered here and now."""
+    return METRICS[name].axis_label() if name in METRICS else name
 
 
 def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
@@ -83,17 +81,9 @@ def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
     return list(_KINDS.items()) if "best" in result else [(None, _KINDS["mean"])]
 
 
-def count_videos(protocol: dict[str, Any]) -> str:
-    """ "256 test videos"."""
-    return f"{protocol['videos']} {protocol['split']} video" + "s" * (protocol["videos"] > 1)
-
-
-def _count(protocol: dict[str, Any]) -> str:
-    return count_videos(protocol) + (f", {protocol['samples']} samples each" if "samples" in protocol else "")
-
-
-def _title(axis: Axes, protocol: dict[str, Any], spread: str | None) -> None:
-    axis.set_title(_count(protocol) + (f"\nwith {spread}" if spread else ""), fontsize="medium")
+def _title(axis: Axes, protocol: Protocol, spreads: str | None) -> None:
+    samples = f", {protocol.samples} samples each" if protocol.samples else ""
+    axis.set_title(protocol.videos_text + samples + (f"\nwith {spreads}" if spreads else ""), fontsize="medium")
 
 
 def _legend(axis: Axes, result: dict[str, Any]) -> None:
@@ -101,9 +91,13 @@ def _legend(axis: Axes, result: dict[str, Any]) -> None:
         axis.legend()
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def _panels(names: Iterable[str]) -> list[tuple[Axes, str]]:
+    """Axes in one figure for the metrics of these names, in the order of the registry."""
     from matplotlib.figure import Figure
 
+    order = [*METRICS]
+    names = sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+    count = len(names)
     columns = 2 if count == 4 else min(count, _MOST_COLUMNS)
     rows = -(-count // columns)
     figure = Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), layout="constrained")
@@ -111,4 +105,4 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in grid[count:]:
         unused.remove()
-    return figure, list(grid[:count])
+    return list(zip(grid[:count], names, strict=True))

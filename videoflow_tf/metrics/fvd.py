@@ -11,7 +11,8 @@ import tensorflow as tf
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.measurements import file_digest
-from videoflow_tf.metrics.metric import Metric
+from videoflow_tf.metrics.metric import MetricOptions, SampleMetric
+from videoflow_tf.protocol import Protocol
 
 _SOURCE = "https://tfhub.dev/deepmind/i3d-kinetics-400/1"
 _INPUT_SIZE = 224  # Pixels.
@@ -86,16 +87,28 @@ def _preprocess(videos: np.ndarray) -> tf.Tensor:
     return tf.reshape(2 * frames / 255 - 1, [*videos.shape[:2], _INPUT_SIZE, _INPUT_SIZE, 3])
 
 
-class FVD(Metric):
+class FVD(SampleMetric):
     """The distance between the real videos and one sample of each; mean and spread over several such draws."""
 
     name = "fvd"
+    label = "FVD"
+    unit = "squared distance of I3D logits"
 
     def __init__(self, draws: int, i3d: I3D, include_context: bool) -> None:
         """`include_context`: whether the given frames are part of both sets of clips."""
-        self.num_samples = draws
+        super().__init__(draws)
         self._i3d = i3d
         self._include_context = include_context
+
+    @classmethod
+    def from_options(cls, options: MetricOptions) -> FVD:
+        return cls(options.fvd_draws, I3D(options.i3d_path), options.fvd_context)
+
+    @classmethod
+    def flags(cls, protocol: Protocol) -> dict[str, Any]:
+        own = protocol.settings
+        clips = {"fvd_draws": own["draws"], "fvd_context": own["context_included"]}
+        return clips | {"num_frames": protocol.num_predicted, "i3d_path": "I3D"}
 
     def settings(self) -> dict[str, Any]:
         return {"i3d": self._i3d.digest, "draws": self.num_samples, "context_included": self._include_context}

@@ -1,29 +1,120 @@
-"""The interface of a metric on sampled futures, and the statistics that all of them report."""
+"""The interface of a metric, and the statistics that metrics report.
+
+To add one, write a subclass of `SampleMetric` (or of `VideoMetric`) in a file of its own, and name it in
+`videoflow_tf.registry.METRICS`: `evaluate.py` takes its name, metrics.json, the curves and the report show it.
+"""
 
 from __future__ import annotations
 
 import abc
+import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.metrics.vgg import VGGFeatures
+from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.protocol import Protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricOptions:
+    """What metrics are made from; each takes what it needs.
+
+    Raises:
+      UserError: a count is below 1.
+    """
+
+    config: VideoFlowConfig  # Of the model.
+    num_samples: int = 100  # Futures of each video.
+    dequantization_samples: int = 1  # Draws of the dequantisation noise.
+    vgg_weights: str | None = None  # File of VGG16's weights.
+    i3d_path: str | None = None  # Folder of I3D's SavedModel.
+    fvd_draws: int = 5
+    fvd_context: bool = True  # Whether FVD sees the given frames too.
+
+    def __post_init__(self) -> None:
+        for name in ("num_samples", "dequantization_samples", "fvd_draws"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}={getattr(self, name)} must be at least 1")
+
+    @functools.cached_property
+    def vgg(self) -> VGGFeatures:
+        """VGG16, read once for all metrics that use it; raises `UserError` if its weights are not there."""
+        return VGGFeatures(self.vgg_weights)
 
 
 class Metric(abc.ABC):
-    """A number, or several, made of the real and the sampled futures of each video; then a summary over videos."""
+    """A number, or several, of each video, and a summary over videos.
 
-    name: str
-    num_samples: int  # It is given so many futures of each video.
+    A class without a name, a label or one of the abstract methods cannot be made an object of.
+    """
+
+    unit: str = ""  # On the axis of a figure, in brackets; empty if it has none.
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """That of the registry, of files and of JSON; set as a class attribute."""
+
+    @property
+    @abc.abstractmethod
+    def label(self) -> str:
+        """On the axis of a figure, without the unit; set as a class attribute."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_options(cls, options: MetricOptions) -> Metric:
+        """Makes the metric, reading the networks that it needs; raises `UserError` if they are not there."""
+
+    @classmethod
+    def axis_label(cls) -> str:
+        """Label and unit."""
+        return f"{cls.label} ({cls.unit})" if cls.unit else cls.label
+
+    @classmethod
+    def flags(cls, protocol: Protocol) -> dict[str, Any]:
+        """The flags of `evaluate.py`, beside those of all metrics, that repeat a result; what a workdir does not hold
+        is a placeholder in capitals."""
+        return {}
 
     def settings(self) -> dict[str, Any]:
-        """What the numbers depend on besides the clips, as JSON values; reported as part of the protocol."""
+        """What the numbers depend on besides the videos and samples, as JSON values; part of the protocol."""
         return {}
 
     def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
         """Raises `UserError` if the metric cannot be computed on so many predicted frames and videos."""
         return
+
+    @abc.abstractmethod
+    def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
+        """The result as JSON values, from the finite measurements of all videos [V, ...].
+
+        `mean` and its `standard_error` are shown, and the curves of `per_frame`, if there are any: see
+        `curve_statistics`. In their place there may be `best`, `mean` and `worst` of these.
+        """
+
+
+class SampleMetric(Metric):
+    """Compares sampled futures with the real one, or with each other."""
+
+    def __init__(self, num_samples: int) -> None:
+        """`num_samples`: futures of each video that it is given."""
+        self.num_samples = num_samples
+
+    @classmethod
+    def from_options(cls, options: MetricOptions) -> SampleMetric:
+        return cls(options.num_samples)
+
+    @classmethod
+    def flags(cls, protocol: Protocol) -> dict[str, Any]:
+        return {"num_samples": protocol.samples, "num_frames": protocol.num_predicted}
 
     @abc.abstractmethod
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -35,9 +126,21 @@ class Metric(abc.ABC):
           samples: uint8 [num_samples, N, H, W, 3].
         """
 
+
+class VideoMetric(Metric):
+    """What the model makes of the videos themselves."""
+
     @abc.abstractmethod
-    def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
-        """The result as JSON values, from the measurements of all videos [V, ...]."""
+    def measure_with(self, model: VideoFlow, seed: int) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
+        """The function that measures a batch of videos.
+
+        Args:
+          model: a trained model.
+          seed: of what is drawn.
+
+        Returns:
+          A function of videos, uint8 [B, T, H, W, 3], and their indices, int64 [B], to what is kept of each, [B, ...].
+        """
 
 
 def curve_statistics(curves: np.ndarray) -> dict[str, Any]:
@@ -60,6 +163,20 @@ def curve_statistics(curves: np.ndarray) -> dict[str, Any]:
         "per_frame_standard_error": _standard_error(curves).tolist() if several else None,
         "per_video": per_video.tolist(),
     }
+
+
+def check_finite(values: np.ndarray, what: str, first: int = 0) -> None:
+    """Raises `UserError` unless all of `values` [n, ...] are finite.
+
+    Args:
+      values: numbers of n things.
+      what: what they are, with `{}` in the place of the thing's number.
+      first: the number of `values[0]`.
+    """
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
+        name = what.format(first + np.argmin(finite))
+        raise UserError(f"{name} is not finite: the training has probably diverged; evaluate another run")
 
 
 def _standard_error(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
-from videoflow_tf.model.sampler import sample_in_chunks
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.seeds import fold_in
 
@@ -21,7 +20,7 @@ class FutureSampler:
     """
 
     def __init__(self, model: VideoFlow, batch_size: int = 16, frames_at_once: int | None = None) -> None:
-        """`batch_size`: samples at a time; `frames_at_once`: as for `sample_in_chunks`."""
+        """`batch_size`: samples at a time; `frames_at_once`: as for `VideoFlow.sample_frames`."""
         self._model, self._batch_size, self._frames_at_once = model, batch_size, frames_at_once
         # Traced once for each size of a batch.
         self._compiled = tf.function(self._draw, autograph=False)
@@ -67,5 +66,7 @@ class FutureSampler:
 
     def _draw(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """context uint8 [1, K, H, W, 3], seeds int32 [n, 2] -> uint8 [n, N, H, W, 3]."""
-        future = self._model.future(context, num_frames, temperature)
-        return pixels.to_uint8(sample_in_chunks(future, seeds.shape[0], seeds, self._frames_at_once)[:, 0])
+        frames = self._model.sample_frames(
+            context, num_frames, temperature, seeds, copies=seeds.shape[0], frames_at_once=self._frames_at_once
+        )
+        return pixels.to_uint8(frames[:, 0])

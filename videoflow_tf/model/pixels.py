@@ -8,6 +8,9 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.seeds import ALGORITHM
 
+# Of noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
+DEFAULT_SEED = (0, 0)
+
 
 def dequantization_noise(shape: tf.Tensor | tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     """Uniform noise in [0, 1), float32 of `shape`, a function of `seed` (int32 [2])."""

@@ -1,7 +1,6 @@
-"""The conditional autoregressive prior over the latents of a video (Kumar et al. 2020, section 4.2).
+"""The prior over the latents of one level in time (Kumar et al. 2020, section 4.2), as networks.
 
-`LatentPrior` holds the networks of one level; `AutoregressivePrior` and `HierarchicalPrior` are the distributions
-built from them: the bases of the multi-scale flow.
+`future.py` makes the conditional distributions of it.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.latent_encoders import LATENT_ENCODERS, DiagonalGaussian
+from videoflow_tf.latent_encoders import DiagonalGaussian
 from videoflow_tf.networks.conv2d import EdgeConv2D
-from videoflow_tf.seeds import as_seed, split_seed, standard_normal
+from videoflow_tf.registry import LATENT_ENCODERS
 
 
 class LevelLatents(NamedTuple):
@@ -28,6 +26,17 @@ class LevelLatents(NamedTuple):
 
     latents: tf.Tensor
     hidden: tf.Tensor | None
+
+    def followed_by(self, later: LevelLatents) -> LevelLatents:
+        """The clip that goes on with `later`, [B, T + T', h, w, c]."""
+        return LevelLatents(*(None if a is None else tf.concat([a, b], axis=1) for a, b in zip(self, later, strict=True)))
+
+    def repeated(self, copies: int | tf.Tensor) -> LevelLatents:
+        """The batch repeated as a whole, [B] -> [copies * B]."""
+        if tf.get_static_value(copies) == 1:
+            return self
+        multiples = tf.concat([[copies], tf.ones(4, tf.int32)], axis=0)
+        return LevelLatents(*(None if t is None else tf.tile(t, multiples) for t in self))
 
 
 # Of a `LatentPrior` that draws frame after frame: a nest of tensors, and (state, hidden, noise) -> (state, latents).
@@ -79,7 +88,16 @@ class LatentPrior(tf.Module):
     def sequence(
         self, clip: LevelLatents, start: int, condition: tf.Tensor | None = None, seed: tf.Tensor | None = None
     ) -> DiagonalGaussian:
-        """Gaussians of frames start.. of a known clip, [B, T - start, h, w, c].
+        """The Gaussians of frames start.. of a known clip, [B, T - start, h, w, c], all frames at once.
+
+        ======== ====================================== ==================================
+        index    first of the frames                    is
+        ======== ====================================== ==================================
+        start    whose Gaussians are asked for          the argument
+        encoded  that have enough past for the encoder  start, but at least its window
+        seen     whose h the encoder looks at           `encoded`; 0 for a recurrent one
+        own      whose own Gaussian is computed         start or `seen`, whichever is less
+        ======== ====================================== ==================================
 
         Args:
           clip: latents from the first frame of the video on, and what they are conditioned on.
@@ -89,17 +107,35 @@ class LatentPrior(tf.Module):
         frames = clip.latents.shape[1]
         if self.encoder is None or (frames is not None and frames <= self.encoder.window):
             return self._own_since(clip, start)
-        first = max(start, self.encoder.window)
-        level_start = self.encoder.level_start(first)
-        since = min(start, level_start)
-        own = self._own_since(clip, since)
-        alone = own.frames(start - since)
-        level = self._level_input(own.frames(level_start - since))
-        encoded = self.encoder.sequence(clip.latents, level, first, seed)
-        if first > start:
-            early = alone.frames(0, first - start)
-            encoded = DiagonalGaussian(*(tf.concat(pair, axis=1) for pair in zip(early, encoded, strict=True)))
-        return encoded if condition is None else _choose(condition, encoded, alone)
+        encoded = max(start, self.encoder.window)
+        seen = self.encoder.level_start(encoded)
+        own = min(start, seen)
+        own_gaussians = self._own_since(clip, own)
+        alone = own_gaussians.frames(start - own)
+        level = self._level_input(own_gaussians.frames(seen - own))
+        gaussians = self.encoder.sequence(clip.latents, level, encoded, seed)
+        if encoded > start:
+            early = alone.frames(0, encoded - start)
+            gaussians = DiagonalGaussian(*(tf.concat(pair, axis=1) for pair in zip(early, gaussians, strict=True)))
+        return gaussians if condition is None else _choose(condition, gaussians, alone)
+
+    def frame_log_probs(
+        self,
+        clip: LevelLatents,
+        start: int,
+        temperature: tf.Tensor | None = None,
+        condition: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """log p(z_t | h_t, z_<t) of frames start.. of a known clip, in nats, [B, T - start].
+
+        `temperature`: [], factor of every sigma; None is 1. The others as for `sequence`.
+        """
+        gaussian = self.sequence(clip, start, condition, seed)
+        if temperature is not None:
+            gaussian = gaussian._replace(log_std=gaussian.log_std + tf.math.log(temperature))
+        log_probs = gaussian.log_prob(slice_axis(clip.latents, start, axis=1))
+        return tf.reduce_sum(log_probs, axis=[2, 3, 4])
 
     def sampler(
         self, context: LevelLatents, temperature: tf.Tensor | float, condition: tf.Tensor | None = None
@@ -118,11 +154,15 @@ class LatentPrior(tf.Module):
         the top level.
         """
         if self.encoder is None:
-            return (), lambda state, hidden, noise: (state, self._draw_alone(hidden, noise, temperature))
+
+            def draw_alone(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
+                return state, _draw(self.own_gaussian(hidden, *sizes(noise, 2)), temperature, noise)
+
+            return (), draw_alone
         given = context.latents.shape[1]
         own_context = self.own_gaussian(context.hidden, tf.shape(context.latents)[0], given)
         encoder_state = self.encoder.initial_state(context.latents, self._level_input(own_context))
-        step = self.encoder.make_step()
+        weights = self.encoder.fold()
 
         def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
             seen, encoder_state = state
@@ -132,13 +172,12 @@ class LatentPrior(tf.Module):
 
             def draw_frame(t: tf.Tensor, encoder_state: State, drawn: tf.TensorArray):
                 alone = own.frame(t)
-                gaussian, encoder_state = step(encoder_state, self._level_input(alone))
+                gaussian, encoder_state = self.encoder.step(weights, encoder_state, self._level_input(alone))
                 if given < self.encoder.window:
                     gaussian = _choose(seen + t >= self.encoder.window, gaussian, alone)
                 if condition is not None:
                     gaussian = _choose(condition, gaussian, alone)
-                z = gaussian.mean + temperature * tf.exp(gaussian.log_scale) * noise[:, t]
-                z = tf.ensure_shape(z, latent_shape)
+                z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t]), latent_shape)
                 return t + 1, self.encoder.push(encoder_state, z), drawn.write(t, z)
 
             array = tf.TensorArray(self.dtype, size=frames, element_shape=latent_shape)
@@ -153,10 +192,6 @@ class LatentPrior(tf.Module):
 
         return (tf.constant(given), encoder_state), draw
 
-    def _draw_alone(self, hidden: tf.Tensor | None, noise: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:
-        own = self.own_gaussian(hidden, tf.shape(noise)[0], tf.shape(noise)[1])
-        return own.mean + temperature * tf.exp(own.log_scale) * noise
-
     def initialize(self, clip: LevelLatents) -> None:
         """Data-dependent initialisation of the latent encoder on a known clip."""
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
@@ -165,186 +200,8 @@ class LatentPrior(tf.Module):
 
 
 def _choose(condition: tf.Tensor, a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:
-    return DiagonalGaussian(tf.where(condition, a.mean, b.mean), tf.where(condition, a.log_scale, b.log_scale))
+    return DiagonalGaussian(tf.where(condition, a.mean, b.mean), tf.where(condition, a.log_std, b.log_std))
 
 
-class Drawing(NamedTuple):
-    """Samples of one level about to be drawn: `LatentPrior.sampler` and the noise of all frames, [N, T, h, w, c]."""
-
-    noise: tf.Tensor
-    state: State
-    draw: Draw
-
-
-class AutoregressivePrior(tfd.Distribution):
-    """p(z_{C+1..C+T} | z_{1..C}, h) of one level, a distribution over [T, h, w, c].
-
-    Batch shape [B], that of the context. Every sigma is multiplied by `temperature`; at temperature 0 a sample is the
-    conditional means, and `log_prob` is not finite.
-    """
-
-    def __init__(
-        self,
-        prior: LatentPrior,
-        context: LevelLatents,
-        num_frames: int | tf.Tensor,
-        hidden: tf.Tensor | None = None,
-        temperature: float | tf.Tensor = 1.0,
-        condition: tf.Tensor | None = None,
-        name: str = "AutoregressivePrior",
-    ) -> None:
-        """context [B, C, h, w, c]; hidden [B, T, h, w, c] at the levels below the top."""
-        parameters = dict(locals())
-        self.context = context
-        self._prior, self._hidden = prior, hidden
-        self._num_frames = num_frames
-        self._temperature = tf.convert_to_tensor(temperature, prior.dtype)
-        self._condition = condition
-        super().__init__(
-            dtype=prior.dtype,
-            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
-
-    def _batch_shape(self) -> tf.TensorShape:
-        return self.context.latents.shape[:1]
-
-    def _batch_shape_tensor(self) -> tf.Tensor:
-        return tf.shape(self.context.latents)[:1]
-
-    def _event_shape(self) -> tf.TensorShape:
-        frames = None if tf.is_tensor(self._num_frames) else self._num_frames
-        return tf.TensorShape([frames, *self._prior.latent_shape])
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.stack([self._num_frames, *self._prior.latent_shape])
-
-    def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        folded, copies, leading = fold_samples(z, self.context.latents)
-        gaussian = self.repeated(copies).known(folded)
-        gaussian = gaussian._replace(log_scale=gaussian.log_scale + tf.math.log(self._temperature))
-        return tf.reshape(tf.reduce_sum(gaussian.log_prob(folded), axis=[1, 2, 3, 4]), leading)
-
-    def known(self, z: tf.Tensor) -> DiagonalGaussian:
-        """Gaussians at temperature 1 of frames z [B, T, h, w, c], each given those before it."""
-        joined = LevelLatents(tf.concat([self.context.latents, z], axis=1), None)
-        if self._hidden is not None:
-            joined = joined._replace(hidden=tf.concat([self.context.hidden, self._hidden], axis=1))
-        return self._prior.sequence(joined, start=self.context.latents.shape[1], condition=self._condition)
-
-    def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        repeated = self.repeated(n)
-        drawing = repeated.begin(as_seed(seed))
-        _, z = drawing.draw(drawing.state, repeated._hidden, drawing.noise)
-        return tf.reshape(z, tf.concat([[n, tf.shape(self.context.latents)[0]], tf.shape(z)[1:]], axis=0))
-
-    def begin(self, seed: tf.Tensor) -> Drawing:
-        """What it takes to draw one sample for every context, before a frame of it is drawn; seed int32 [2] or [B, 2].
-
-        `hidden` is not used: `Drawing.draw` is given it.
-        """
-        shape = tf.concat([self.batch_shape_tensor(), self.event_shape_tensor()], axis=0)
-        noise = tf.ensure_shape(standard_normal(shape, seed, self.dtype), [*self.batch_shape, *self.event_shape])
-        return Drawing(noise, *self._prior.sampler(self.context, self._temperature, self._condition))
-
-    def repeated(self, copies: int | tf.Tensor) -> AutoregressivePrior:
-        """The same prior with its batch repeated, [B] -> [copies * B]."""
-        hidden = None if self._hidden is None else _tile_batch(self._hidden, copies)
-        return self.copy(context=_tile_context(self.context, copies), hidden=hidden)
-
-
-class HierarchicalPrior(tfd.Distribution):
-    """p(h, z) of one level: h from the flow above, z given h from the level's `AutoregressivePrior`.
-
-    The event is [h, z] on the channels, [T, h, w, 2c]; batch shape [B].
-    """
-
-    def __init__(
-        self,
-        above: tfd.Distribution,
-        prior: LatentPrior,
-        context: LevelLatents,
-        num_frames: int | tf.Tensor,
-        temperature: float | tf.Tensor = 1.0,
-        condition: tf.Tensor | None = None,
-        name: str = "HierarchicalPrior",
-    ) -> None:
-        """above: distribution over h, [T, h, w, c]; the others as for `AutoregressivePrior`."""
-        parameters = dict(locals())
-        self.above = above
-        # Without an h yet: enough to begin to sample.
-        self.latent_prior = AutoregressivePrior(prior, context, num_frames, None, temperature, condition)
-        super().__init__(
-            dtype=prior.dtype,
-            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
-
-    def _batch_shape(self) -> tf.TensorShape:
-        return self.latent_prior.batch_shape
-
-    def _batch_shape_tensor(self) -> tf.Tensor:
-        return self.latent_prior.batch_shape_tensor()
-
-    def _event_shape(self) -> tf.TensorShape:
-        *video, channels = self.latent_prior.event_shape
-        return tf.TensorShape([*video, 2 * channels])
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return self.latent_prior.event_shape_tensor() * [1, 1, 1, 2]
-
-    def _given(self, hidden: tf.Tensor, copies: int | tf.Tensor) -> AutoregressivePrior:
-        """p(z | h) for hidden [copies * B, T, h, w, c]."""
-        return self.latent_prior.repeated(copies).copy(hidden=hidden)
-
-    def _log_prob(self, value: tf.Tensor) -> tf.Tensor:
-        folded, copies, leading = fold_samples(value, self.latent_prior.context.latents)
-        hidden, z = tf.split(folded, 2, axis=-1)
-        log_prob_z = self._given(hidden, copies).log_prob(z)
-        return self.above.log_prob(tf.split(value, 2, axis=-1)[0]) + tf.reshape(log_prob_z, leading)
-
-    def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        above_seed, seed = self.split_seed(as_seed(seed))
-        hidden = self.above.sample(n, seed=above_seed)  # [n, B, T, h, w, c]
-        shape = tf.shape(hidden)
-        folded = tf.reshape(hidden, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))
-        z = self._given(folded, n).sample(seed=seed)
-        return tf.concat([hidden, tf.reshape(z, shape)], axis=-1)
-
-    @staticmethod
-    def split_seed(seed: tf.Tensor) -> list[tf.Tensor]:
-        """The seeds of `above` and of this level's latents."""
-        return split_seed(seed, 2)
-
-
-def fold_samples(value: tf.Tensor, context: tf.Tensor) -> tuple[tf.Tensor, int | tf.Tensor, tf.Tensor]:
-    """[S..., B, T, h, w, c] -> [S*B, T, h, w, c], the number S of copies of the batch, and the shape [S..., B].
-
-    A value without a batch, or with a batch of one, is that of every element of the context's batch; a context with
-    a batch of one is that of every value.
-    """
-    event_rank = 4
-    shape = tf.shape(value)
-    leading = tf.broadcast_dynamic_shape(shape[:-event_rank], tf.shape(context)[:1])
-    if value.shape.rank == 1 + event_rank and value.shape[0] is not None and value.shape[0] == context.shape[0]:
-        return value, 1, leading
-    value = tf.broadcast_to(value, tf.concat([leading, shape[-event_rank:]], axis=0))
-    folded = tf.reshape(value, tf.concat([[-1], shape[-event_rank:]], axis=0))
-    return folded, tf.reduce_prod(leading) // tf.shape(context)[0], leading
-
-
-def _tile_context(context: LevelLatents, copies: int | tf.Tensor) -> LevelLatents:
-    return LevelLatents(*(None if t is None else _tile_batch(t, copies) for t in context))
-
-
-def _tile_batch(t: tf.Tensor, copies: int | tf.Tensor) -> tf.Tensor:
-    """[B, ...] -> [copies * B, ...], the batch repeated as a whole."""
-    if tf.get_static_value(copies) == 1:
-        return t
-    return tf.tile(t, tf.concat([[copies], tf.ones(t.shape.rank - 1, tf.int32)], axis=0))
+def _draw(gaussian: DiagonalGaussian, temperature: tf.Tensor | float, noise: tf.Tensor) -> tf.Tensor:
+    return gaussian.mean + temperature * tf.exp(gaussian.log_std) * noise

@@ -7,36 +7,24 @@ Two roads lead through this file. Likelihood: pixels -> flow, level by level -> 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability import distributions as tfd
 
-from bijectors import ActNorm, AdditiveCoupling, AffineCoupling, FlowStep, InvertibleConv1x1, Squeeze, flow_level
-from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
-from videoflow_tf.model.prior import AutoregressivePrior, HierarchicalPrior, LatentPrior, LevelLatents
-from videoflow_tf.model.sampler import sample_in_chunks
-from videoflow_tf.networks.conv2d import ConvStack
-from videoflow_tf.seeds import as_seed, fold_in, split_seed
-
-# Noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
-_DEFAULT_SEED = (0, 0)
-
-
-class Encoding(NamedTuple):
-    """What the flow makes of a clip: `LevelLatents` per level, nearest the pixels first, and the log-det [B, T]."""
-
-    levels: list[LevelLatents]
-    log_det: tf.Tensor
+from videoflow_tf.model.future import Future
+from videoflow_tf.model.level import Level, build_flow
+from videoflow_tf.model.likelihood import encode_frames, frame_log_probs
+from videoflow_tf.model.prior import LatentPrior, LevelLatents
+from videoflow_tf.model.sampler import sample_frames
+from videoflow_tf.model.train_step import TrainStep
+from videoflow_tf.seeds import as_seed
 
 
-class VideoFlow(tf_keras.Model):
+class VideoFlow(TrainStep, tf_keras.Model):
     """VideoFlow (Kumar et al. 2020): exact likelihood and sampling of video frames given the frames before.
 
     A Keras model: `compile`, `fit`, `evaluate` and callbacks work on datasets of uint8 clips [B, T, H, W, 3], also
@@ -55,8 +43,11 @@ class VideoFlow(tf_keras.Model):
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
         rng = np.random.default_rng(config.seed)
-        self.flow = [_build_level(config, level, rng, dtype) for level in range(config.levels)]
-        self.priors = [LatentPrior(config, level, rng, dtype) for level in range(config.levels)]
+        # Initial weights come from one generator: those of all flows before those of the priors.
+        flows = [build_flow(config, index, rng, dtype) for index in range(config.levels)]
+        priors = [LatentPrior(config, index, rng, dtype) for index in range(config.levels)]
+        has_dropout = config.coupling_dropout > 0
+        self.levels = [Level(flow, prior, has_dropout) for flow, prior in zip(flows, priors, strict=True)]
         self._bits_per_pixel_mean = tf_keras.metrics.Mean("bits_per_pixel")
         self._compiled_predict_frames = tf.function(self._predict_frames, autograph=False)
         # Logs are whole-batch values already: replicas show the same ones, which must not be added up.
@@ -117,7 +108,7 @@ class VideoFlow(tf_keras.Model):
         video = self._checked_video(video, least_frames=1 if scores_all else num_context + 1)
         frames = self._dequantize(video, noise, noise_seed)
         start = 0 if scores_all else num_context + config.condition_on_first_frame
-        log_prob = self._frame_log_probs(frames, start, training_seed)
+        log_prob = frame_log_probs(self.levels, frames, start, condition=self._condition(), seed=training_seed)
         components = config.frame_size**2 * 3
         # log p(v) >= log p(x) - n log 2 per component: the bins have volume 2^-n.
         bits = config.n_bits - log_prob / (components * math.log(2.0))
@@ -126,37 +117,11 @@ class VideoFlow(tf_keras.Model):
             bits = tf.concat([bits[:, :1] + bits[:, 1:2], bits[:, 2:]], axis=1)
         return tf.cast(bits, tf.float32)
 
-    def _frame_log_probs(self, frames: tf.Tensor, start: int, training_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """log p(x_t | x_<t) of continuous frames start.. of [B, T, H, W, 3], in nats, [B, T - start]."""
-        flow_seed, prior_seed = split_seed(training_seed, 2)
-        levels, log_det = self._encode(frames, flow_seed)
-        log_prob = slice_axis(log_det, start, axis=1)
-        for prior, clip, seed in zip(self.priors, levels, split_seed(prior_seed, len(levels)), strict=True):
-            gaussian = prior.sequence(clip, start, self._condition(), seed)
-            log_prob += tf.reduce_sum(gaussian.log_prob(slice_axis(clip.latents, start, axis=1)), axis=[2, 3, 4])
-        return log_prob
-
-    def _encode(self, frames: tf.Tensor, seed: tf.Tensor | None = None) -> Encoding:
-        """Runs the flow on continuous frames [B, T, H, W, 3], time folded into the batch."""
-        clips, size = sizes(frames, 2), self.config.frame_size
-        # A fresh tensor, so that TFP's cache never answers for weights that have changed.
-        x = tf.reshape(tf.identity(frames), [-1, size, size, 3])  # [B*T, H, W, 3]
-        log_det = tf.zeros(tf.shape(x)[:1], self.float_dtype)
-        levels = []
-        for index, (level, level_seed) in enumerate(zip(self.flow, split_seed(seed, len(self.flow)), strict=True)):
-            kwargs = self._step_seeds(level_seed)
-            y = level.forward(x, **kwargs)
-            log_det += level.forward_log_det_jacobian(x, **kwargs)
-            x, z = (None, y) if index == len(self.flow) - 1 else tf.split(y, 2, axis=-1)
-            unfolded = [None if t is None else tf.reshape(t, [*clips, *t.shape[1:]]) for t in (z, x)]
-            levels.append(LevelLatents(*unfolded))
-        return Encoding(levels, tf.reshape(log_det, clips))
-
-    def _step_seeds(self, seed: tf.Tensor | None) -> dict[str, dict[str, tf.Tensor]]:
-        """Arguments of a level's flow steps by name: seeds for the dropout in their coupling networks."""
-        if seed is None or self.config.coupling_dropout == 0.0:
-            return {}
-        return {_step_name(i): {"seed": s} for i, s in enumerate(split_seed(seed, self.config.depth))}
+    @property
+    def past_frames(self) -> int | None:
+        """How many frames back the prior looks; None: to the first of the video."""
+        encoder = self.levels[0].prior.encoder
+        return 0 if encoder is None else encoder.past
 
     def _condition(self) -> tf.Tensor | None:
         """Whether frames are conditioned on their past yet; None without `pretrain_steps`: always."""
@@ -173,9 +138,7 @@ class VideoFlow(tf_keras.Model):
     ) -> tfd.TransformedDistribution:
         """p(x_{C+1..C+T} | x_1..x_C), the distribution of the continuous frames after a context.
 
-        Nested from the top level down: the base of a level's flow is its autoregressive prior given what comes from
-        the level above. Its `sample` draws a level for all frames and inverts its flow once, then goes on to the next;
-        `time_chunks.sample_in_chunks` draws the same samples some frames at a time.
+        Nested from the top level down, see `future.py`. Its samples are those of `sample_frames`.
 
         Args:
           context: uint8 [B, C, H, W, 3]; or continuous frames in the model's dtype.
@@ -187,19 +150,44 @@ class VideoFlow(tf_keras.Model):
         Returns:
           Distribution with batch shape [B] and event shape [T, H, W, 3].
         """
-        config = self.config
-        context = self._checked_video(context, least_frames=int(config.conditional), continuous=True)
         if not tf.is_tensor(num_frames) and num_frames < 1:
             raise UserError(f"num_frames must be at least 1, got {num_frames}")
-        levels, _ = self._encode(self._dequantize(context, dequantization_noise, None, same_for_all=True))
-        *lower, top = zip(self.flow, self.priors, levels, strict=True)
-        flow, prior, clip = top
-        base = AutoregressivePrior(prior, clip, num_frames, None, temperature, self._condition())
-        distribution = tfd.TransformedDistribution(base, tfb.Invert(flow))
-        for flow, prior, clip in reversed(lower):
-            base = HierarchicalPrior(distribution, prior, clip, num_frames, temperature, self._condition())
-            distribution = tfd.TransformedDistribution(base, tfb.Invert(flow))
-        return distribution
+        known = self._encode_context(context, dequantization_noise)
+        return Future(self.levels, known, num_frames, temperature, self._condition())
+
+    def sample_frames(
+        self,
+        context: tf.Tensor,
+        num_frames: int | tf.Tensor,
+        temperature: float | tf.Tensor = 1.0,
+        seed: tf.Tensor | None = None,
+        dequantization_noise: tf.Tensor | None = None,
+        copies: int | tf.Tensor = 1,
+        frames_at_once: int | None = None,
+    ) -> tf.Tensor:
+        """Samples of the frames after a context, continuous: [copies, B, T, H, W, 3].
+
+        Args: as for `predict_frames`; `seed` may be int32 [copies * B, 2], one for each sample.
+          copies: samples of every context.
+          frames_at_once: that pass the flow together at most, a matter of memory and speed alone; see
+            `sampler.sample_frames`.
+        """
+        known = self._encode_context(context, dequantization_noise)
+        return sample_frames(
+            self.levels,
+            known,
+            num_frames,
+            as_seed(seed),
+            copies=copies,
+            temperature=temperature,
+            condition=self._condition(),
+            frames_at_once=frames_at_once,
+        )
+
+    def _encode_context(self, context: tf.Tensor, noise: tf.Tensor | None) -> list[LevelLatents]:
+        """Latents of every level of the frames given, uint8 or continuous [B, K, H, W, 3]."""
+        context = self._checked_video(context, least_frames=int(self.config.conditional), continuous=True)
+        return encode_frames(self.levels, self._dequantize(context, noise, None, same_for_all=True)).levels
 
     def predict_frames(
         self,
@@ -254,8 +242,7 @@ class VideoFlow(tf_keras.Model):
     ) -> tf.Tensor:
         if tf.is_tensor(num_frames):
             tf.debugging.assert_positive(num_frames, "num_frames must be at least 1")
-        future = self.future(context, num_frames, temperature, noise)
-        return pixels.to_uint8(sample_in_chunks(future, seed=seed)[0])
+        return pixels.to_uint8(self.sample_frames(context, num_frames, temperature, seed, noise)[0])
 
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.
@@ -267,13 +254,13 @@ class VideoFlow(tf_keras.Model):
         if frames.dtype == tf.uint8:
             noise = self._noise(frames, dequantization_noise, None)
             frames = pixels.from_uint8(frames, noise, self.config, self.float_dtype)
-        return [level.latents for level in self._encode(frames).levels]
+        return [clip.latents for clip in encode_frames(self.levels, frames).levels]
 
     def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
         """The inverse of `encode`: continuous frames [B, T, H, W, 3]."""
         x = None
-        for level, z in zip(reversed(self.flow), reversed(latents), strict=True):
-            x = level.inverse(tf.identity(z) if x is None else tf.concat([x, z], axis=-1))
+        for level, z in zip(reversed(self.levels), reversed(latents), strict=True):
+            x = level.decode(z, x)
         return x
 
     # --- Initialisation and training ---
@@ -296,108 +283,20 @@ class VideoFlow(tf_keras.Model):
         seed = (self.config.seed, 0) if seed is None else seed
         batch = self._checked_video(batch, least_frames=1)
         frames = self._dequantize(batch, None, seed)
-        count, length, size, *_ = frames.shape
-        x = tf.reshape(frames, [-1, size, size, 3])
-        for level, prior in zip(self.flow, self.priors, strict=True):
-            *steps, squeeze = level.bijectors
-            x = squeeze.forward(x)
-            for step in reversed(steps):
-                x = step.initialize(x)
-            x, z = (None, x) if prior.is_top else tf.split(x, 2, axis=-1)
-            clip = [None if t is None else tf.reshape(t, [count, length, *t.shape[1:]]) for t in (z, x)]
-            prior.initialize(LevelLatents(*clip))
+        x = tf.reshape(frames, [-1, *frames.shape[2:]])
+        for level in self.levels:
+            x = level.initialize(x, num_frames=frames.shape[1])
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """Those of all flows before those of the priors: in this order a checkpoint keeps the optimizer's moments."""
+        parts = [level.flow for level in self.levels] + [level.prior for level in self.levels]
+        return [variable for part in parts for variable in part.trainable_variables]
 
     def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`bits_per_pixel(video)`."""
         del training  # Noise and dropout belong to `train_step` alone.
         return self.bits_per_pixel(video)
-
-    @property
-    def metrics(self) -> list[tf_keras.metrics.Metric]:
-        return [self._bits_per_pixel_mean]
-
-    # Nothing in here needs AutoGraph, whose reading of every function would take a good part of the tracing time.
-    @tf.autograph.experimental.do_not_convert
-    def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone."""
-        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
-        seed = tf.stack([tf.constant(self.config.seed, tf.int64), self.step])
-        noise_seed, training_seed = split_seed(seed, 2)
-        noise = self._replica_noise(video, noise_seed)
-        replica = tf.distribute.get_replica_context()
-        training_seed = fold_in(training_seed, 0 if replica is None else replica.replica_id_in_sync_group)
-        bits, gradients = self._bits_and_gradients(video, noise, training_seed)
-        gradients = self.optimizer.aggregate_gradients(gradients)
-        self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
-        self.step.assign_add(1)
-        self._bits_per_pixel_mean.update_state(bits)
-        return {
-            "bits_per_pixel": self._bits_per_pixel_mean.result(),
-            "gradient_norm": tf.linalg.global_norm([g for g, _ in gradients]),
-        }
-
-    def _bits_and_gradients(
-        self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Variable]]]:
-        """Bits per pixel [B] and this replica's part of the gradients of their mean, for the variables that have one.
-
-        With `config.accumulate_steps` the batch is taken in so many parts, one after the other.
-        """
-        parts = self.config.accumulate_steps
-        if parts == 1:
-            return self._part_gradients(video, noise, seed)
-        videos, noises = (tf.stack(tf.split(t, parts)) for t in (video, noise))  # [parts, B/parts, T, H, W, 3]
-        bits, gradients = self._part_gradients(videos[0], noises[0], fold_in(seed, 0))
-        variables = [v for _, v in gradients]
-
-        def add(i: tf.Tensor, bits: tf.TensorArray, sums: list[tf.Tensor]):
-            more_bits, more = self._part_gradients(videos[i], noises[i], fold_in(seed, i))
-            return i + 1, bits.write(i, more_bits), [s + g for s, (g, _) in zip(sums, more, strict=True)]
-
-        all_bits = tf.TensorArray(bits.dtype, size=parts, element_shape=bits.shape).write(0, bits)
-        _, all_bits, sums = tf.while_loop(
-            lambda i, *_: i < parts,
-            add,
-            (1, all_bits, [g for g, _ in gradients]),
-            parallel_iterations=1,
-            maximum_iterations=parts - 1,
-        )
-        return tf.reshape(all_bits.stack(), [-1]), [(s / parts, v) for s, v in zip(sums, variables, strict=True)]
-
-    def _part_gradients(
-        self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Variable]]]:
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            bits = self._frame_bits_per_pixel(video, None, noise, None, seed if self._is_noisy() else None)
-            bits = tf.reduce_mean(bits, axis=1)
-            loss = tf.reduce_mean(bits) / self.distribute_strategy.num_replicas_in_sync
-        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
-        # A variable without a gradient takes no part in this objective (the encoder while pre-training, say).
-        return bits, [(g, v) for g, v in gradients if g is not None]
-
-    @tf.autograph.experimental.do_not_convert
-    def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Bits per pixel of clips uint8 [B, T, H, W, 3], with fixed noise."""
-        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
-        noise = self._replica_noise(video, as_seed(_DEFAULT_SEED))
-        self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video, dequantization_noise=noise))
-        return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
-
-    def _is_noisy(self) -> bool:
-        config = self.config
-        return max(config.coupling_dropout, config.latent_dropout, config.latent_noise) > 0
-
-    def _replica_noise(self, video: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """This replica's share of the noise of the whole batch: how a batch is divided changes no number."""
-        replica = tf.distribute.get_replica_context()
-        replicas = 1 if replica is None else replica.num_replicas_in_sync
-        shape = self._noise_shape(tf.shape(video))
-        if replicas == 1:
-            return pixels.dequantization_noise(shape, seed)
-        whole = pixels.dequantization_noise(tf.concat([shape[:1] * replicas, shape[1:]], axis=0), seed)
-        first = replica.replica_id_in_sync_group * shape[0]
-        return whole[first : first + shape[0]]
 
     # --- Pixels and checks ---
 
@@ -426,7 +325,7 @@ class VideoFlow(tf_keras.Model):
         if noise is None:
             shape = tf.shape(video)
             shape = tf.concat([[1], shape[1:]], axis=0) if same_for_all else shape
-            return pixels.dequantization_noise(shape, as_seed(_DEFAULT_SEED if seed is None else seed))
+            return pixels.dequantization_noise(shape, as_seed(pixels.DEFAULT_SEED if seed is None else seed))
         noise = tf.convert_to_tensor(noise)
         # One noise for all videos of the batch will do.
         if not (noise.shape.is_compatible_with(video.shape) or noise.shape.is_compatible_with([1, *video.shape[1:]])):
@@ -440,32 +339,3 @@ class VideoFlow(tf_keras.Model):
         """The video as a tensor, or a `UserError`; `continuous`: frames in the model's dtype will do."""
         dtype = self.float_dtype if continuous else None
         return pixels.checked_video(video, self.config.frame_size, least_frames, dtype)
-
-
-def _build_level(config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType) -> tfb.Chain:
-    """One level of the flow as a Chain: squeeze, then `depth` steps."""
-    in_channels = 3 * 2**level
-    channels = 4 * in_channels
-    affine = config.coupling == "affine"
-    steps = []
-    for index in range(config.depth):
-        network = ConvStack(
-            channels // 2,
-            config.coupling_width,
-            channels if affine else channels // 2,
-            config.coupling_activation,
-            rng,
-            config.coupling_dropout,
-            dtype=dtype,
-            compute_dtype=tf.bfloat16 if config.bfloat16_networks else None,
-        )
-        coupling = (AffineCoupling if affine else AdditiveCoupling)(
-            channels, network, dtype, recompute=config.recompute == "coupling"
-        )
-        parts = ActNorm(channels, dtype), InvertibleConv1x1(channels, rng, dtype), coupling
-        steps.append(FlowStep(*parts, name=_step_name(index), recompute=config.recompute == "step"))
-    return flow_level(Squeeze(in_channels, dtype), steps, name=f"level_{level}")
-
-
-def _step_name(index: int) -> str:
-    return f"step_{index}"

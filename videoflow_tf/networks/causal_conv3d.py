@@ -1,30 +1,25 @@
-"""Building blocks of `Conv3DEncoder`: those of `networks.py`, over a window of K time steps.
+"""Building blocks of `Conv3DEncoder`: those of `conv2d.py`, over a window of K time steps.
 
-Layers are called on the last m of the window's steps, time first, [m, N, H, W, C], and computed as 2-D convolutions
-with the time steps folded into the batch. `fold` and `initialize` as there.
+Layers are called on the last m of the window's steps, time first, [m, N, H, W, C], and give the last `steps` outputs,
+[steps, N, H, W, D]; `fold` and `apply` are told this number, `initialize` goes through all K. All is computed as 2-D
+convolutions and matrix products with the time steps flattened into the batch.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from bijectors.actnorm import LOG_SCALE_FACTOR
-from bijectors.fast_forms import mix_channels, slice_axis
-from videoflow_tf.networks.conv2d import (
-    Folded,
-    activate,
-    conv2d,
-    dropout,
-    edge_response,
-    initial_kernel,
-    normalize,
-    taps_outside,
-)
-from videoflow_tf.seeds import split_seed
+from bijectors.fast_forms import causal_conv, join_taps, last_of, mix_channels
+from videoflow_tf.networks.activations import find_activation
+from videoflow_tf.networks.edge import edge_response, taps_outside
+from videoflow_tf.networks.network import Layer, Network, Weights, conv_block, initial_kernel, normalize
 
 
-class CausalEdgeConv3D(tf.Module):
+class CausalEdgeConv3D(Network):
     """Convolution over a window of K time steps that looks one step back, with edge bias, then shift and scale.
 
     y_t = (conv(x_{t-1}, x_t) + bias_t) * exp(3 log_scale_t), x_0 without a past; a window of one step has no step
@@ -54,45 +49,41 @@ class CausalEdgeConv3D(tf.Module):
         self.bias = tf.Variable(np.zeros(norm_shape), dtype=dtype, name="bias")
         self.log_scale = tf.Variable(np.zeros(norm_shape), dtype=dtype, name="log_scale")
 
-    def fold(self, size: tuple[int, int], steps: int) -> Folded:
-        """The layer for [m, N, *size, C] -> [steps, N, *size, D]."""
+    def fold(self, size: tuple[int, int], steps: int) -> Weights:
+        """Weights of the convolution and, where it is per time step, the scale [steps, D]."""
         if self.starts_at_zero:
             scale = tf.exp(LOG_SCALE_FACTOR * self.log_scale)
             return self._fold_convolution(self.kernel * scale, self.bias * scale, size, steps)
-        convolve, scale = self.fold_unscaled(size, steps)
-        return lambda x: convolve(x) * tf.cast(tf.reshape(scale, [steps, 1, 1, 1, -1]), x.dtype)
+        return self.fold_unscaled(size, steps)
 
-    def fold_unscaled(self, size: tuple[int, int], steps: int) -> tuple[Folded, tf.Tensor]:
-        """The layer without its scale per time step, and that scale, [steps, D]: positive, so that it may as well be
-        applied after a relu."""
+    def apply(self, weights: Weights, x: tf.Tensor, steps: int) -> tf.Tensor:
+        if self.starts_at_zero:
+            return self.apply_unscaled(weights, x, steps)
+        convolution, scale = weights
+        return self.apply_unscaled(convolution, x, steps) * tf.cast(tf.reshape(scale, [steps, 1, 1, 1, -1]), x.dtype)
+
+    def fold_unscaled(self, size: tuple[int, int], steps: int) -> tuple[Weights, tf.Tensor]:
+        """Weights of the convolution without the scale per time step, and that scale, [steps, D]: positive, so that it
+        may as well be applied after a relu."""
         bias = tf.reshape(last_of(self.bias, steps), [steps, 1, 1, 1, -1])
         scale = tf.exp(LOG_SCALE_FACTOR * last_of(self.log_scale, steps))
         return self._fold_convolution(self.kernel, bias, size, steps), scale
 
-    def _fold_convolution(self, kernel: tf.Tensor, bias: tf.Tensor, size: tuple[int, int], steps: int) -> Folded:
-        """Convolution with edge bias, and bias [D] or [steps, 1, 1, 1, D]."""
+    def apply_unscaled(self, weights: Weights, x: tf.Tensor, steps: int) -> tf.Tensor:
+        """The layer without its scale per time step."""
+        kernel, offset = (tf.cast(t, x.dtype) for t in weights)
+        return causal_conv(x, kernel, self.taps, steps, self.dilation) + offset
+
+    def _fold_convolution(
+        self, kernel: tf.Tensor, bias: tf.Tensor, size: tuple[int, int], steps: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The kernel without its edge channel, its taps joined; and the offset of edge and bias together.
+
+        `bias`: [D] or [steps, 1, 1, 1, D]; the offset: [steps or 1, 1, H, W, D].
+        """
         edge, kernel = tf.split(kernel, [1, self.in_channels], axis=3)
         offset = self._edge_response(edge, size, steps) + bias
-        # The two steps meet on the side that has fewer channels: side by side on the way in, or summed on the way out.
-        # (But to convolve a step for the one after it alone would be half in vain.)
-        meet_before = self.in_channels <= kernel.shape[-1] or steps < self.window
-        kernel = tf.concat(tf.unstack(kernel), axis=2 if meet_before else 3)
-
-        def convolve(x: tf.Tensor) -> tf.Tensor:
-            x = last_of(x, steps + self.taps - 1)
-            if self.taps == 2 and meet_before:
-                x = tf.concat([_one_step_back(x, steps), last_of(x, steps)], axis=-1)
-            y = conv2d(tf.reshape(x, [-1, *x.shape[2:]]), tf.cast(kernel, x.dtype), self.dilation)
-            y = tf.reshape(y, [x.shape[0], -1, *y.shape[1:]])
-            if self.taps == 2 and not meet_before:
-                from_before, from_present = tf.split(y, 2, axis=-1)
-                y = _one_step_back(from_before, steps) + last_of(from_present, steps)
-            return y + tf.cast(offset, x.dtype)
-
-        return convolve
-
-    def __call__(self, x: tf.Tensor, steps: int) -> tf.Tensor:
-        return self.fold(tuple(x.shape[2:4]), steps)(x)
+        return join_taps(kernel, from_the_first=steps == self.window), offset
 
     def _edge_response(self, kernel: tf.Tensor, size: tuple[int, int], steps: int) -> tf.Tensor:
         """Response to the padding, [steps, 1, H, W, D] or [1, 1, H, W, D] for all steps: at the frame's border, and
@@ -105,78 +96,73 @@ class CausalEdgeConv3D(tf.Module):
         return tf.expand_dims(edge_response(kernel, np.concatenate(outside, axis=-1), size), axis=1)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        """x [K, N, H, W, C], all steps."""
         if not self.starts_at_zero:
             normalize(self.bias, self.log_scale, lambda: self(x, self.window), axes=[1, 2, 3])
         return self(x, self.window)
 
 
-def _one_step_back(x: tf.Tensor, steps: int) -> tf.Tensor:
-    """The step before each of the last `steps` ones, zeros before the first; x [steps or steps + 1, N, H, W, C]."""
-    before = slice_axis(x, 0, -1)
-    return before if x.shape[0] > steps else tf.pad(before, [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]])
-
-
-def last_of(x: tf.Tensor, steps: int) -> tf.Tensor:
-    """The last `steps` time steps of x [m, ...], or all if there are no more."""
-    return slice_axis(x, max(0, x.shape[0] - steps))
-
-
-class Activation3D(tf.Module):
-    """`Activation2D` with shift and scale per time step; [m, N, H, W, C] -> the same, the last m of K steps."""
+class Activation3D(Network):
+    """`Activation2D` with shift and scale per time step; [m, N, H, W, C] -> [steps, N, H, W, C]."""
 
     def __init__(
         self, window: int, channels: int, kind: str, rng: np.random.Generator, dtype: tf.DType, name: str = "activation"
     ) -> None:
+        """`kind`: one of `ACTIVATIONS`; another raises a ValueError."""
         super().__init__(name=name)
+        names, self._function = find_activation(kind)
         self.window, self.gated = window, kind == "gated"
-        count = 2 if self.gated else 1
+        maps = range(len(names))
         self.kernels = [
-            tf.Variable(initial_kernel((channels, channels), rng), dtype=dtype, name=f"kernel_{i}")
-            for i in range(count)
+            tf.Variable(initial_kernel((channels, channels), rng), dtype=dtype, name=f"kernel_{i}") for i in maps
         ]
         zeros = np.zeros((window, channels))
-        self.biases = [tf.Variable(zeros, dtype=dtype, name=f"bias_{i}") for i in range(count)]
-        self.log_scales = [tf.Variable(zeros, dtype=dtype, name=f"log_scale_{i}") for i in range(count)]
+        self.biases = [tf.Variable(zeros, dtype=dtype, name=f"bias_{i}") for i in maps]
+        self.log_scales = [tf.Variable(zeros, dtype=dtype, name=f"log_scale_{i}") for i in maps]
 
-    def fold(self, steps: int, scale: tf.Tensor | None = None) -> Folded:
-        """The layer for [steps, N, H, W, C]. `scale`: [steps, C], what the input is yet to be multiplied by."""
-        layers = [self._fold_one(i, steps, scale) for i in range(len(self.kernels))]
-        return lambda x: activate(*(layer(x) for layer in layers))
+    def fold(self, size: tuple[int, int], steps: int, input_scale: tf.Tensor | None = None) -> Weights:
+        """Matrices [steps, C, D] and offsets [steps, D] of every linear map.
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return self.fold(x.shape[0])(x)
+        `input_scale`: [steps, C], what the input is yet to be multiplied by.
+        """
+        del size
+        return tuple(self._fold_map(i, steps, input_scale) for i in range(len(self.kernels)))
 
-    def _fold_one(self, index: int, steps: int, input_scale: tf.Tensor | None = None) -> Folded:
-        """The index-th linear map, before the activation function: a matrix of its own for every step, with all scales
-        in it, is cheaper than to scale the activations."""
+    def apply(self, weights: Weights, x: tf.Tensor, steps: int) -> tf.Tensor:
+        x = last_of(x, steps)
+        return self._function(*(_mix_steps(x, matrix, offset) for matrix, offset in weights))
+
+    def _fold_map(self, index: int, steps: int, input_scale: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """The index-th linear map: a matrix of its own for every step, with all scales in it, is cheaper than to scale
+        the activations."""
         scale = tf.exp(LOG_SCALE_FACTOR * last_of(self.log_scales[index], steps))
         offset = last_of(self.biases[index], steps) * scale
         matrix = self.kernels[index] * tf.expand_dims(scale, 1)  # [steps, C, D]
         if input_scale is not None:
             matrix *= tf.expand_dims(input_scale, 2)
-
-        def mix(x: tf.Tensor) -> tf.Tensor:
-            w, b = tf.cast(matrix, x.dtype), tf.cast(offset, x.dtype)
-            if steps == 1:
-                y = mix_channels(tf.squeeze(x, axis=0), tf.squeeze(w, axis=0), tf.squeeze(b, axis=0))
-            else:
-                y = tf.matmul(tf.reshape(x, [steps, -1, x.shape[-1]]), w) + tf.expand_dims(b, 1)
-            return tf.reshape(y, [steps, -1, *x.shape[2:]])
-
-        return mix
+        return matrix, offset
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        """x [K, N, H, W, C], all steps."""
         for index, (bias, log_scale) in enumerate(zip(self.biases, self.log_scales, strict=True)):
-            normalize(bias, log_scale, lambda i=index: self._fold_one(i, self.window)(x), axes=[1, 2, 3])
-        return self.fold(self.window)(x)
+            evaluate = lambda i=index: _mix_steps(x, *self._fold_map(i, self.window))  # noqa: E731
+            normalize(bias, log_scale, evaluate, axes=[1, 2, 3])
+        return self(x, self.window)
 
 
-class CausalConvStack(tf.Module):
+def _mix_steps(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """x [steps, N, H, W, C] times the matrix [steps, C, D] of every step, plus its offset [steps, D]."""
+    matrix, offset = tf.cast(matrix, x.dtype), tf.cast(offset, x.dtype)
+    steps = x.shape[0]
+    if steps == 1:
+        y = mix_channels(tf.squeeze(x, axis=0), tf.squeeze(matrix, axis=0), tf.squeeze(offset, axis=0))
+    else:
+        y = tf.matmul(tf.reshape(x, [steps, -1, x.shape[-1]]), matrix) + tf.expand_dims(offset, 1)
+    return tf.reshape(y, [steps, -1, *x.shape[2:]])
+
+
+class CausalConvStack(Network):
     """`ConvStack` over a window in time: two causal 3-D convolutions around an `Activation3D`.
 
-    Shapes: x [m, N, H, W, C], the last m of K steps -> [steps, N, H, W, D].
+    Shapes: x [m, N, H, W, C], the last m of K steps -> [steps, N, H, W, C].
     """
 
     def __init__(
@@ -200,24 +186,30 @@ class CausalConvStack(tf.Module):
         self.activation = Activation3D(window, width, activation, rng, dtype)
         self.last = CausalEdgeConv3D(window, width, in_channels, None, dilation, dtype, name="last")
 
-    def fold(self, size: tuple[int, int], steps: int) -> Folded:
-        hidden_steps = min(steps + 1, self.window)  # The last convolution looks one step back.
+    def fold(self, size: tuple[int, int], steps: int) -> Weights:
+        hidden_steps = self._hidden_steps(steps)
+        # The first convolution's scale moves behind the relu, into the matrices of the activation.
         conv, scale = self.conv.fold_unscaled(size, hidden_steps)
-        activation = self.activation.fold(hidden_steps, scale)
-        last = self.last.fold(size, steps)
+        return conv, self.activation.fold(size, hidden_steps, scale), self.last.fold(size, steps)
 
-        def stack(x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-            first, second = split_seed(seed, 2)
-            inner = tf.cast(x, self.compute_dtype)
-            hidden = dropout(tf.nn.relu(conv(inner)), self.dropout_rate, first)
-            hidden = dropout(activation(hidden), self.dropout_rate, second)
-            return tf.cast(last(hidden), x.dtype)
+    def apply(self, weights: Weights, x: tf.Tensor, steps: int, seed: tf.Tensor | None = None) -> tf.Tensor:
+        conv, activation, last = weights
+        hidden_steps = self._hidden_steps(steps)
+        layers = (
+            functools.partial(self.conv.apply_unscaled, conv, steps=hidden_steps),
+            functools.partial(self.activation.apply, activation, steps=hidden_steps),
+            functools.partial(self.last.apply, last, steps=steps),
+        )
+        return tf.cast(self._connect(tf.cast(x, self.compute_dtype), *layers, seed), x.dtype)
 
-        return stack
+    def _connect(
+        self, x: tf.Tensor, conv: Layer, activation: Layer, last: Layer, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        return last(conv_block(x, conv, activation, self.dropout_rate, seed))
 
-    def __call__(self, x: tf.Tensor, steps: int, seed: tf.Tensor | None = None) -> tf.Tensor:
-        return self.fold(tuple(x.shape[2:4]), steps)(x, seed)
+    def _hidden_steps(self, steps: int) -> int:
+        """The last convolution looks one step back."""
+        return min(steps + 1, self.window)
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        """x [K, N, H, W, C] -> [K, N, H, W, C]."""
-        return self.last.initialize(self.activation.initialize(tf.nn.relu(self.conv.initialize(x))))
+        return self._connect(x, self.conv.initialize, self.activation.initialize, self.last.initialize)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from videoflow_tf.config import PRESETS, VideoFlowConfig
-from videoflow_tf.metrics import LIKELIHOOD, METRICS, SAMPLE_METRICS
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import DATASETS, METRICS
+from videoflow_tf.studies.arguments import SIMILARITIES
 
 
 def train_command(config: VideoFlowConfig, workdir: str) -> str:
@@ -26,32 +28,22 @@ def result_commands(name: str, result: Any, config: VideoFlowConfig, workdir: st
     """
     if not isinstance(result, dict):
         return []
-    protocol = result.get("protocol")
+    protocol = Protocol.from_json(result.get("protocol") or {})
+    found: list[tuple[str, dict[str, Any]]] = []
     if name == "metrics.json":
         found = _metrics(result)
     elif name == "temperature_sweep.json":
-        sweep = result["results"]
-        temperatures = {"temperatures": tuple(at["temperature"] for at in sweep)}
-        found = [(command, flags | temperatures) for command, flags in _metrics(sweep[0])]
-        for _, flags in found:
-            del flags["temperature"]
-    elif not protocol:
-        found = []
+        found = _sweep(result["results"])
+    elif protocol == Protocol():
+        pass
     elif name.startswith("interpolation"):
         found = [("interpolate", _interpolation(protocol))]
-    elif name == "out_of_sequence.json":
-        names = {"split": "split", "videos": "num_videos", "seed": "seed"}
-        found = [("anomaly", _renamed(protocol, names))]
-    elif name.startswith("anomaly_"):
-        names = {"split": "split", "video": "video", "video_file": "video_file", "seed": "seed"}
-        found = [("anomaly", _renamed(protocol, names))]
+    elif name.startswith(("out_of_sequence", "anomaly_")):
+        found = [("anomaly", _flags(protocol, "split", "videos", "video", "video_file", "seed"))]
     elif name.startswith("step-"):
-        names = {"split": "split", "videos": "num_videos", "samples": "num_samples", "frames": "num_frames"}
-        flags = _renamed(protocol, names | {"temperature": "temperature", "seed": "seed"})
-        chosen = [metric for metric in SAMPLE_METRICS if metric in result]
-        found = [("sample", flags | ({"choose": chosen[0]} if chosen else {}))]
-    else:
-        found = []
+        chosen = [("choose", metric) for metric in SIMILARITIES if metric in result]
+        flags = _flags(protocol, "split", "videos", "samples", "frames", "temperature", "seed")
+        found = [("sample", flags | dict(chosen))]
     return [_command(command, config, {"workdir": workdir} | flags) for command, flags in found]
 
 
@@ -60,43 +52,36 @@ def _metrics(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     commands: dict[str, tuple[list[str], dict[str, Any]]] = {}
     for name in METRICS:
         if name in metrics:
-            flags = _metric_flags(name, metrics["protocol"] if name == LIKELIHOOD else metrics[name]["protocol"])
+            protocol = Protocol.of_metric(metrics, name)
+            flags = _flags(protocol, "split", "videos", "seed", "temperature") | METRICS[name].flags(protocol)
             commands.setdefault(repr(flags), ([], flags))[0].append(name)
     return [("evaluate", {"metrics": tuple(names)} | flags) for names, flags in commands.values()]
 
 
-def _metric_flags(name: str, protocol: dict[str, Any]) -> dict[str, Any]:
-    names = {"split": "split", "videos": "num_videos", "seed": "seed"}
-    if name == LIKELIHOOD:
-        return _renamed(protocol, names | {"dequantization_samples": "dequantization_samples"})
-    own = {"draws": "fvd_draws", "context_included": "fvd_context"} if name == "fvd" else {"samples": "num_samples"}
-    flags = _renamed(protocol, names | {"temperature": "temperature"} | own)
-    flags["num_frames"] = protocol["frames"] - protocol["context"]
-    files = {"vgg_weights": ("vgg_weights", "VGG16.h5"), "i3d": ("i3d_path", "I3D")}
-    return flags | {flag: value for key, (flag, value) in files.items() if key in protocol}
+def _sweep(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    temperatures = tuple(at["temperature"] for at in results)
+    found = _metrics(results[0])
+    for _, flags in found:
+        del flags["temperature"]
+        flags["temperatures"] = temperatures
+    return found
 
 
-def _renamed(protocol: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """What a protocol says under the names of the flags."""
-    return {flag: protocol[key] for key, flag in names.items() if key in protocol}
+def _interpolation(protocol: Protocol) -> dict[str, Any]:
+    how = protocol.settings
+    ends = {"video": how["first"]["video"], "other_video": how["last"]["video"], "num_frames": how["last"]["frame"]}
+    flags = {"split": protocol.split, **ends, "steps": how["steps"], "levels": tuple(how["levels"])}
+    return flags if how["channel_rank"] is None else flags | {"channel_rank": how["channel_rank"]}
 
 
-def _interpolation(protocol: dict[str, Any]) -> dict[str, Any]:
-    flags = {
-        "split": protocol["split"],
-        "video": protocol["first"]["video"],
-        "other_video": protocol["last"]["video"],
-        "num_frames": protocol["last"]["frame"],
-        "steps": protocol["steps"],
-        "levels": tuple(protocol["levels"]),
-    }
-    if protocol["channel_rank"] is not None:
-        flags["channel_rank"] = protocol["channel_rank"]
-    return flags
+def _flags(protocol: Protocol, *names: str) -> dict[str, Any]:
+    """What a protocol says of `names`, where it does, by the names of the flags."""
+    values, counts = protocol.to_json(), ("videos", "samples", "frames")
+    return {f"num_{name}" if name in counts else name: values[name] for name in names if name in values}
 
 
 def _command(name: str, config: VideoFlowConfig, flags: dict[str, Any]) -> str:
-    if config.dataset != "shapes":
+    if DATASETS[config.dataset].needs_data_dir:
         flags = flags | {"data_dir": "data"}
     return " ".join([f"python launch/{name}.py", *(f"--{flag}={_text(value)}" for flag, value in flags.items())])
 

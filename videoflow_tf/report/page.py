@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
-import json
 import re
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from videoflow_tf.config import VideoFlowConfig, help_of
+from videoflow_tf.config import PARTS, VideoFlowConfig, help_of
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import read_json
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 from videoflow_tf.workdir import latest_checkpoint, read_config
@@ -47,8 +46,8 @@ def report_page(workdir: str | Path) -> str:
     config = read_config(workdir) if workdir.is_dir() else None
     if config is None:
         raise UserError(f"{workdir} is not a workdir: it has no config.json; check --workdir")
-    results = {path: _read_json(path) for path in sorted((workdir / "eval").glob("*.json"))}
-    protocols = {path: _read_json(path) for path in sorted((workdir / "samples").glob("*.json"))}
+    results = {path: read_json(path) for path in sorted((workdir / "eval").glob("*.json"))}
+    protocols = {path: read_json(path) for path in sorted((workdir / "samples").glob("*.json"))}
     commands = [train_command(config, str(workdir))]
     for path, result in (results | protocols).items():
         commands += result_commands(path.name, result, config, str(workdir))
@@ -124,13 +123,17 @@ def _samples(folder: Path) -> str:
 
 
 def _configuration(config: VideoFlowConfig) -> str:
+    """A table for each part of the configuration, folded away."""
     default = VideoFlowConfig()
-    rows = []
-    for field in dataclasses.fields(config):
-        value, usual = getattr(config, field.name), getattr(default, field.name)
-        rows.append((field.name, str(value), str(usual) if value != usual else "", help_of(field.name)))
-    table = _table(rows, ("field", "value", "bair preset", "meaning"))
-    return f"<details><summary>All {len(rows)} fields</summary>{table}</details>"
+    parts = []
+    for part, names in PARTS.items():
+        rows = []
+        for name in names:
+            value, usual = getattr(config, name), getattr(default, name)
+            rows.append((name, str(value), str(usual) if value != usual else "", help_of(name)))
+        table = _table(rows, ("field", "value", "bair preset", "meaning"))
+        parts.append(f"<details><summary>{part.capitalize()}: {len(rows)} fields</summary>{table}</details>")
+    return "".join(parts)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -169,10 +172,3 @@ def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return "none" if value is None else str(value)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); make it again, or remove it") from None

@@ -16,8 +16,11 @@ from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.media.progress import progress_bar
+from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.seeds import fold_in
 
 _STEPS_AHEAD = 10
 _FRAMES_AT_ONCE = 32
@@ -36,7 +39,7 @@ def out_of_sequence(
       `per_video` [videos, frames] of their bits per pixel; `protocol`: what was computed.
 
     Raises:
-      UserError: the dataset is missing, or has too few videos or frames.
+      UserError: the dataset is missing, or has too few videos or frames; or a score is not finite.
     """
     config = model.config
     _check_conditional(config)
@@ -52,6 +55,7 @@ def out_of_sequence(
         bits.append(score(element["video"][order], tf.gather(noise, order))[:, -1].numpy())
         bar.add(1)
     bits = np.stack(bits).astype(np.float64)
+    check_finite(bits, f"the likelihood of video {{}} of split {split}")
     error = bits.std(axis=0, ddof=1) / math.sqrt(num_videos) if num_videos > 1 else None
     return {
         "bits_per_pixel": {
@@ -60,14 +64,7 @@ def out_of_sequence(
             "standard_error": None if error is None else error.tolist(),
             "per_video": bits.tolist(),
         },
-        "protocol": {
-            "dataset": config.dataset,
-            "split": split,
-            "videos": num_videos,
-            "context": context,
-            "seed": seed,
-            "step": int(model.step.numpy()),
-        },
+        "protocol": Protocol.of(model, split=split, videos=num_videos, seed=seed).to_json(),
     }
 
 
@@ -86,7 +83,8 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
       float32 [T - num_context]
 
     Raises:
-      UserError: the model does not look at the past, or the video is no longer than the context.
+      UserError: the model does not look at the past, the video is no longer than the context, or a score is not
+        finite.
     """
     config = model.config
     _check_conditional(config)
@@ -94,7 +92,7 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
     if length <= context:
         raise UserError(f"the video has {length} frames; a score needs more than the {context} given as context")
     noise = _frame_noise(config, length, (0, seed))
-    past = _visible_past(config)
+    past = model.past_frames
     piece = length if past is None else max(context, past) + _FRAMES_AT_ONCE
     score = _scorer(model, context)
     bar = progress_bar(length - context)
@@ -107,7 +105,9 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
         scores.append(bits[-(stop - done) :])
         bar.add(stop - done)
         done = stop
-    return np.concatenate(scores)
+    result = np.concatenate(scores)
+    check_finite(result, "the score of frame {}", first=context + 1)
+    return result
 
 
 def _check_conditional(config: VideoFlowConfig) -> None:
@@ -115,17 +115,10 @@ def _check_conditional(config: VideoFlowConfig) -> None:
         raise UserError("this model takes every frame by itself: nothing is out of sequence for it")
 
 
-def _visible_past(config: VideoFlowConfig) -> int | None:
-    """How many frames back the prior looks; None: to the first."""
-    if config.latent_encoder == "conv_lstm" or config.condition_on_first_frame:
-        return None
-    return 1 if config.latent_encoder == "pointwise" else config.num_past_latents
-
-
 def _frame_noise(config: VideoFlowConfig, length: int, seed: tuple[int, int]) -> tf.Tensor:
     """[length, H, W, 3], each frame's a function of the seed and its number."""
     shape = [config.frame_size, config.frame_size, 3]
-    seeds = [tf.random.fold_in(tf.constant(seed), t) for t in range(length)]
+    seeds = [fold_in(tf.constant(seed), t) for t in range(length)]
     return tf.stack([pixels.dequantization_noise(shape, frame_seed) for frame_seed in seeds])
 
 

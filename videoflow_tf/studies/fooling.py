@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import read_json
 
 _ANSWERS = ("real", "generated")
 
@@ -35,7 +36,12 @@ def study_page(
 
     Returns:
       HTML
+
+    Raises:
+      UserError: `seconds` or `frames_per_second` is not finite.
     """
+    if not (math.isfinite(seconds) and math.isfinite(frames_per_second)):
+        raise UserError(f"seconds={seconds} and frames_per_second={frames_per_second} must be finite")
     clips = [
         {"film": _film(clip), "generated": is_generated, "video": i}
         for is_generated, videos in ((False, real), (True, generated))
@@ -123,7 +129,7 @@ def _read_session(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
-        session = json.loads(path.read_text(encoding="utf-8"))
+        session = read_json(path)
         valid = isinstance(session["study"], str) and isinstance(session["visitor"], str)
         valid = valid and all(
             isinstance(answer["generated"], bool) and answer["answer"] in _ANSWERS for answer in session["answers"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +14,12 @@ from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_json
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
+from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.training.checkpoints import load_workdir
 
 
 class Interpolation(NamedTuple):
@@ -24,6 +28,37 @@ class Interpolation(NamedTuple):
     frames: np.ndarray  # uint8 [steps, H, W, 3]
     ends: np.ndarray  # uint8 [2, H, W, 3], the two frames.
     channels: dict[int, int]  # level -> the channel that was chosen by its rank, from 0; empty if all change.
+
+
+def interpolate_videos(
+    workdir: str | Path,
+    data_dir: str | None = None,
+    split: str = "test",
+    *,
+    video: int = 0,
+    other_video: int | None = None,
+    num_frames: int | None = None,
+    num_steps: int = 10,
+    levels: str = "all",
+    channel_rank: int | None = None,
+) -> list[Path]:
+    """Interpolates between frames of a dataset with the trained model of a run, and writes files to `workdir`/eval.
+
+    Args: as `read_ends`, `interpolate` and, for `levels`, `parse_levels`.
+
+    Returns:
+      The files written.
+
+    Raises:
+      UserError: `workdir` has no trained model, or as these three.
+    """
+    config, model = load_workdir(workdir)
+    chosen = parse_levels(levels, config)
+    ends, protocol = read_ends(model, data_dir, split, video, other_video, num_frames)
+    result = interpolate(model, ends, num_steps, chosen, channel_rank)
+    what = {"steps": num_steps, "levels": chosen, "channel_rank": channel_rank}
+    protocol = dataclasses.replace(protocol, settings={**protocol.settings, **what})
+    return save(result, protocol, Path(workdir) / "eval")
 
 
 def interpolate(
@@ -47,7 +82,8 @@ def interpolate(
         frames, summed over space (n from 1); None: all channels.
 
     Raises:
-      UserError: fewer than 2 steps, no such level, or a level has fewer channels than `channel_rank`.
+      UserError: fewer than 2 steps, no such level, a level has fewer channels than `channel_rank`, or a frame between
+        is not finite.
     """
     _check(model.config, num_steps, levels, channel_rank)
     latents = model.encode(ends[None], tf.fill([1, *ends.shape], 0.5))
@@ -61,7 +97,9 @@ def interpolate(
             channels[level] = _ranked_channel(change, channel_rank)
             change *= tf.one_hot(channels[level], z.shape[-1], dtype=z.dtype)
         between.append(first + weights * change)
-    return Interpolation(pixels.to_uint8(model.decode(between))[0].numpy(), ends, channels)
+    frames = model.decode(between)
+    check_finite(frames[0].numpy(), "frame {} between the two", first=1)
+    return Interpolation(pixels.to_uint8(frames)[0].numpy(), ends, channels)
 
 
 def read_ends(
@@ -71,7 +109,7 @@ def read_ends(
     video: int,
     other_video: int | None = None,
     num_frames: int | None = None,
-) -> tuple[np.ndarray, dict[str, Any]]:
+) -> tuple[np.ndarray, Protocol]:
     """The first frame of a video and the last of the same or another one: uint8 [2, H, W, 3], and where they are from.
 
     Args:
@@ -90,14 +128,8 @@ def read_ends(
     other = video if other_video is None else other_video
     videos = data.eval_videos(config, data_dir, split, num_videos=max(video, other) + 1, num_frames=length)
     first, last = (next(iter(videos.skip(i).take(1)))["video"].numpy()[t] for i, t in ((video, 0), (other, -1)))
-    protocol = {
-        "dataset": config.dataset,
-        "split": split,
-        "first": {"video": video, "frame": 1},
-        "last": {"video": other, "frame": length},
-        "step": int(model.step.numpy()),
-    }
-    return np.stack([first, last]), protocol
+    where = {"first": {"video": video, "frame": 1}, "last": {"video": other, "frame": length}}
+    return np.stack([first, last]), Protocol.of(model, split=split, context=None, settings=where)
 
 
 def parse_levels(text: str, config: VideoFlowConfig) -> list[int]:
@@ -134,27 +166,26 @@ def _ranked_channel(change: tf.Tensor, rank: int) -> int:
     return int(tf.math.top_k(squares, k=rank).indices[-1])
 
 
-def save(result: Interpolation, protocol: dict[str, Any], folder: Path) -> Iterator[Path]:
+def save(result: Interpolation, protocol: Protocol, folder: Path) -> list[Path]:
     """Writes a strip, an animation and the protocol, named by where the frames are from and what changes.
 
     Args:
       result: of `interpolate`.
-      protocol: of `read_ends`, and `steps`, `levels`, `channel_rank`.
+      protocol: of `read_ends`, with the settings `steps`, `levels` and `channel_rank` besides.
       folder: made if missing.
     """
-    first, last = protocol["first"]["video"], protocol["last"]["video"]
-    stem = f"interpolation_step-{protocol['step']:07d}_{protocol['split']}-{first}-{last}"
-    stem += "_levels-" + "-".join(str(level) for level in protocol["levels"])
-    if protocol["channel_rank"] is not None:
-        stem += f"_rank-{protocol['channel_rank']}"
+    how = protocol.settings
+    stem = f"interpolation_step-{protocol.step:07d}_{protocol.split}-{how['first']['video']}-{how['last']['video']}"
+    stem += "_levels-" + "-".join(str(level) for level in how["levels"])
+    if how["channel_rank"] is not None:
+        stem += f"_rank-{how['channel_rank']}"
     steps = len(result.frames)
     weights = np.linspace(0, 1, steps)
     ends = np.concatenate([result.ends[:1], result.frames, result.ends[1:]])
-    colours = [pictures.REAL, *[pictures.GENERATED] * steps, pictures.REAL]
-    row = pictures.Row("", ends, colours)
+    row = strips.Row("", ends, [strips.REAL, *[strips.GENERATED] * steps, strips.REAL])
     captions = ["first", *(f"{weight:.2f}" for weight in weights), "last"]
-    pictures.save_png(folder / f"{stem}.png", pictures.film([row], captions))
-    yield folder / f"{stem}.png"
-    pictures.save_gif(folder / f"{stem}.gif", pictures.side_by_side([row], captions))
-    yield folder / f"{stem}.gif"
-    yield write_json(folder / f"{stem}.json", {"channels": result.channels, "protocol": protocol})
+    still, moving, numbers = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "json"))
+    strips.save_png(still, strips.film([row], captions))
+    strips.save_gif(moving, strips.side_by_side([row], captions))
+    write_json(numbers, {"channels": result.channels, "protocol": protocol.to_json()})
+    return [still, moving, numbers]

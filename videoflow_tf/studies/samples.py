@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,15 @@ from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import atomic_path, write_json
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
 from videoflow_tf.media.progress import progress_bar
-from videoflow_tf.metrics.similarity import PSNR, SSIM, Similarity
+from videoflow_tf.metrics.similarity import Similarity
 from videoflow_tf.model.future_sampler import FutureSampler
 from videoflow_tf.model.video_flow import VideoFlow
-
-# What to choose the best and the worst sample by, and how to write it.
-METRICS: dict[str, tuple[type[Similarity], str]] = {"psnr": (PSNR, "{:.1f} dB"), "ssim": (SSIM, "SSIM {:.3f}")}
-PICTURES = ("gif", "mp4", "png")
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
+from videoflow_tf.studies.arguments import PICTURES, check_pictures
+from videoflow_tf.training.checkpoints import load_workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +31,66 @@ class Futures:
     context: np.ndarray  # uint8 [V, K, H, W, 3]
     samples: np.ndarray  # uint8 [V, S, N, H, W, 3]
     future: np.ndarray | None  # uint8 [V, N, H, W, 3], the real one; None if the videos are shorter
-    choose: str | None  # One of `METRICS`, by which to show the best and the worst alone.
-    protocol: dict[str, Any]
+    choose: str | None  # The metric by which to show the best and the worst alone.
+    protocol: Protocol
 
     @property
     def stem(self) -> str:
         """What the names of all files begin with; `2x3x10` are 2 videos, 3 samples of each, 10 frames."""
-        name = "step-{step:07d}_{split}-{videos}x{samples}x{frames}_temperature-{temperature:g}_seed-{seed}"
-        return name.format(**self.protocol) + ("" if self.choose is None else f"_by-{self.choose}")
+        p = self.protocol
+        name = f"step-{p.step:07d}_{p.split}-{p.videos}x{p.samples}x{p.frames}_temperature-{p.temperature:g}"
+        return f"{name}_seed-{p.seed}" + ("" if self.choose is None else f"_by-{self.choose}")
+
+
+def sample(
+    workdir: str | Path,
+    data_dir: str | None = None,
+    split: str = "test",
+    num_videos: int = 1,
+    num_samples: int = 3,
+    num_frames: int = 10,
+    temperature: float = 0.5,
+    seed: int = 0,
+    choose: str | None = None,
+    grid: bool = False,
+    pictures: Sequence[str] = PICTURES,
+) -> list[Path]:
+    """Samples futures with the trained model of a run, and writes them to `workdir`/samples. Shows a progress bar.
+
+    Args:
+      workdir: folder of the run.
+      data_dir: folder of the prepared dataset; None for one that is generated.
+      split: "train", "validation" or "test".
+      num_videos: the first so many videos.
+      num_samples: futures of each.
+      num_frames: to generate.
+      temperature: factor of the prior's sigma; 0: its mean, 1: as trained.
+      seed: of the samples.
+      choose: show only the best and the worst sample, by the mean over frames of "psnr" or "ssim".
+      grid: one picture of all videos and samples; the PNG shows the last frame.
+      pictures: which to write, of `PICTURES`; all samples are written as .npz and what they are as .json besides.
+
+    Returns:
+      The files written.
+
+    Raises:
+      UserError: `workdir` has no trained model, the dataset is missing or has too few videos, an argument is out of
+        range, or a sample is not finite.
+    """
+    check_pictures(pictures, grid, choose)
+    _, model = load_workdir(workdir)
+    futures = sample_futures(
+        model,
+        data_dir,
+        split,
+        num_videos=num_videos,
+        num_samples=num_samples,
+        num_frames=num_frames,
+        temperature=temperature,
+        seed=seed,
+        choose=choose,
+    )
+    return list(save_futures(futures, Path(workdir) / "samples", grid=grid, kinds=pictures))
 
 
 def sample_futures(
@@ -60,19 +112,27 @@ def sample_futures(
     with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
 
     Args:
-      choose: one of `METRICS` by which to show the best and the worst sample alone.
+      choose: "psnr" or "ssim": show the best and the worst sample by it alone.
       needs_future: the real videos must be as long as the samples, as with `choose`.
 
     Raises:
       UserError: the dataset is missing or has too few videos or, where needed, frames; the frames are too small for
         the metric to choose by.
     """
-    config = model.config
+    protocol = Protocol.of(
+        model,
+        split=split,
+        videos=num_videos,
+        samples=num_samples,
+        frames=num_frames,
+        temperature=temperature,
+        seed=seed,
+    )
+    config, num_context = model.config, model.config.num_context
     needs_future = needs_future or choose is not None
     videos = _videos(config, data_dir, split, num_videos, num_frames, needs_future)
     if choose is not None:
-        METRICS[choose][0](num_samples).check(config, num_frames, num_videos)
-    num_context = config.num_context
+        _similarity(choose, num_samples).check(config, num_frames, num_videos)
     context, future = videos[:, :num_context], videos[:, num_context:]
     samples = np.empty([num_videos, num_samples, num_frames, *videos.shape[2:]], np.uint8)
     bar = progress_bar(num_videos * num_samples)
@@ -83,29 +143,18 @@ def sample_futures(
             samples[i, done : done + len(batch)] = batch
             done += len(batch)
             bar.add(len(batch))
-    protocol = {
-        "dataset": config.dataset,
-        "split": split,
-        "videos": num_videos,
-        "samples": num_samples,
-        "context": num_context,
-        "frames": num_frames,
-        "temperature": temperature,
-        "seed": seed,
-        "step": int(model.step.numpy()),
-    }
     return Futures(context, samples, future if future.shape[1] else None, choose, protocol)
 
 
 def similarity(futures: Futures, metric: str) -> np.ndarray:
-    """Mean over frames of the similarity of every sample to the real future, by one of `METRICS`: [V, S]."""
-    measure = METRICS[metric][0](futures.samples.shape[1]).measure
+    """Mean over frames of the similarity of every sample to the real future, by "psnr" or "ssim": [V, S]."""
+    measure = _similarity(metric, futures.samples.shape[1]).measure
     clips = zip(futures.context, futures.future, futures.samples, strict=True)
     return np.stack([measure(*clip).mean(axis=1, dtype=np.float64) for clip in clips])
 
 
 def save_futures(
-    futures: Futures, folder: Path, *, grid: bool = False, kinds: tuple[str, ...] = PICTURES
+    futures: Futures, folder: Path, *, grid: bool = False, kinds: Sequence[str] = PICTURES
 ) -> Iterator[Path]:
     """Writes pictures of the samples, all samples as .npz and what they are as .json; gives the path of each.
 
@@ -116,14 +165,14 @@ def save_futures(
     """
     values = None if futures.choose is None else similarity(futures, futures.choose)
     if grid:
-        moving = pictures.grid(futures.context, futures.samples, futures.future)
+        moving = strips.grid(futures.context, futures.samples, futures.future)
         yield from _save_pictures(folder / f"{futures.stem}_grid", moving[-1], moving, kinds)
     else:
         for i in range(len(futures.context)):
             named = _named_samples(futures, i, None if values is None else values[i])
             clip = futures.context[i], named, None if futures.future is None else futures.future[i]
             stem = folder / f"{futures.stem}_video-{i}"
-            yield from _save_pictures(stem, pictures.strip(*clip), pictures.animation(*clip), kinds)
+            yield from _save_pictures(stem, strips.strip(*clip), strips.animation(*clip), kinds)
     yield _save_arrays(futures, folder / f"{futures.stem}.npz")
     yield _save_summary(futures, values, folder / f"{futures.stem}.json")
 
@@ -133,21 +182,25 @@ def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> d
     samples = futures.samples[video]
     if values is None:
         return {f"sample {s + 1}": frames for s, frames in enumerate(samples)}
-    text = METRICS[futures.choose][1]
+    metric = METRICS[futures.choose]
     chosen = {"best": values.argmax(), "worst": values.argmin()}
-    return {f"{name}, {text.format(values[s])}": samples[s] for name, s in chosen.items()}
+    return {f"{name}, {metric.text(values[s])}": samples[s] for name, s in chosen.items()}
+
+
+def _similarity(name: str, num_samples: int) -> Similarity:
+    return METRICS[name](num_samples)
 
 
 def _save_arrays(futures: Futures, path: Path) -> Path:
     arrays = {"context": futures.context, "samples": futures.samples}
-    scalars = {name: futures.protocol[name] for name in ("temperature", "seed")}
+    scalars = {"temperature": futures.protocol.temperature, "seed": futures.protocol.seed}
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays, **scalars)
     return path
 
 
 def _save_summary(futures: Futures, values: np.ndarray | None, path: Path) -> Path:
-    summary: dict[str, Any] = {"protocol": futures.protocol}
+    summary: dict[str, Any] = {"protocol": futures.protocol.to_json()}
     if values is not None:
         summary[futures.choose] = {
             "best": values.argmax(axis=1).tolist(),
@@ -157,13 +210,13 @@ def _save_summary(futures: Futures, values: np.ndarray | None, path: Path) -> Pa
     return write_json(path, summary)
 
 
-def _save_pictures(stem: Path, still: np.ndarray, moving: np.ndarray, kinds: tuple[str, ...]) -> Iterator[Path]:
+def _save_pictures(stem: Path, still: np.ndarray, moving: np.ndarray, kinds: Sequence[str]) -> Iterator[Path]:
     for kind in kinds:
         path = Path(f"{stem}.{kind}")
         if kind == "png":
-            pictures.save_png(path, still)
+            strips.save_png(path, still)
         else:
-            {"gif": pictures.save_gif, "mp4": pictures.save_mp4}[kind](path, moving)
+            {"gif": strips.save_gif, "mp4": strips.save_mp4}[kind](path, moving)
         yield path
 
 

@@ -4,7 +4,6 @@ set, or the error says what is left over.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +15,9 @@ import tensorflow as tf
 
 from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.source import fitting_dataset
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import atomic_path
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.t2t.hparams import config_from_hparams, read_hparams, split_record
 from videoflow_tf.t2t.variables import Slot, official_slots
@@ -85,16 +86,13 @@ def import_checkpoint(
     if workdir_lib.read_config(workdir) is not None:
         raise UserError(f"workdir {workdir} is in use by another run; name another")
     model = load_model(checkpoint_prefix, hparams, frame_size)
-    fitting = "bair" if model.config.frame_size == 64 else "shapes"
-    config = model.config.replace(dataset=dataset or fitting)
+    config = model.config.replace(dataset=dataset or fitting_dataset(model.config.frame_size))
     optimizer = make_optimizer(config)
     optimizer.build(model.trainable_variables)
-    # Made beside it and renamed: the workdir appears complete or not at all.
-    temporary = workdir.with_name(f".tmp-{workdir.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    workdir_lib.write_config(temporary, config)
-    checkpoints.Checkpoints(model, optimizer, temporary).save()
-    os.replace(temporary, workdir)
+    with atomic_path(workdir) as temporary:
+        shutil.rmtree(temporary, ignore_errors=True)
+        workdir_lib.write_config(temporary, config)
+        checkpoints.Checkpoints(model, optimizer, temporary).save()
     return config, int(model.step.numpy())
 
 

@@ -68,15 +68,14 @@ def to_official(model: VideoFlow, values: Sequence[Any], variables: Sequence[tf.
 
 def official_slots(model: VideoFlow) -> Iterator[Slot]:
     """All variables of a model under their official names."""
-    coupling = model.config.coupling
-    for index, (level, prior) in enumerate(zip(model.flow, model.priors, strict=True)):
-        *steps, _squeeze = level.bijectors
-        for number, step in enumerate(reversed(steps)):
-            yield from _scoped(f"{SCOPE}codec/revnet_{index}/revnet_step_{number}", _flow_step(step, coupling))
-        if prior.is_top:
-            yield from _scoped(SCOPE, _top_prior(prior, model.config.conditional))
+    config = model.config
+    for index, level in enumerate(model.levels):
+        for number, step in enumerate(level.steps):
+            yield from _scoped(f"{SCOPE}codec/revnet_{index}/revnet_step_{number}", _flow_step(step, config.coupling))
+        if level.is_top:
+            yield from _scoped(SCOPE, _top_prior(level.prior, config.conditional))
         else:
-            yield from _scoped(f"{SCOPE}codec/split_{index}/prior_on_z2", _level_prior(prior))
+            yield from _scoped(f"{SCOPE}codec/split_{index}/prior_on_z2", _level_prior(level.prior))
 
 
 def _scoped(scope: str, slots: Iterator[Slot]) -> Iterator[Slot]:

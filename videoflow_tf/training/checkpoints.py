@@ -66,7 +66,11 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
 
 def _state(model: VideoFlow) -> dict[str, Any]:
     """What a checkpoint keeps of a model. Its metrics are left out: they belong to one call of `fit`."""
-    return {"step": model.step, "levels": model.flow, "priors": model.priors}
+    return {
+        "step": model.step,
+        "levels": [level.flow for level in model.levels],
+        "priors": [level.prior for level in model.levels],
+    }
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

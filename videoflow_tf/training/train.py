@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,15 +11,14 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf import data
-from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.media import strips as pictures
+from videoflow_tf.media import strips
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training import callbacks, checkpoints, export
 from videoflow_tf.training.optimizer import Adam, make_optimizer
-
-STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
+from videoflow_tf.training.strategies import is_chief, make_strategy
+from videoflow_tf.workdir import check_same_run, latest_checkpoint, read_config, write_config
 
 _PICTURED_VIDEOS = 2
 _TEMPERATURES = (0.0, 0.5, 1.0)
@@ -44,7 +42,7 @@ def train(
       config: what to train. The global batch is `config.batch_size` times the number of replicas.
       workdir: folder of the run, see `checkpoints`; with `multi_worker`, one that all machines see.
       data_dir: folder of the prepared dataset; None for one that is generated.
-      strategy_name: one of `STRATEGIES`.
+      strategy_name: one of `config.STRATEGIES`.
       deterministic: ops give the same bits every time, some more slowly. Cannot be undone within the process.
       jit_compile: compile the training step with XLA; None: Keras' default.
 
@@ -53,49 +51,24 @@ def train(
         strategy does not work here: all before anything is written. Training diverged: the last checkpoint remains.
     """
     workdir = Path(workdir)
-    saved = workdir_lib.read_config(workdir)
+    saved = read_config(workdir)
     if saved is not None:
-        workdir_lib.check_same_run(saved, config, workdir)
+        check_same_run(saved, config, workdir)
     if deterministic:
         tf_keras.utils.set_random_seed(config.seed)
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(strategy_name)
-    chief = _is_chief(strategy)
+    chief = is_chief(strategy)
     data.num_eval_videos(config, data_dir, "validation", config.eval_videos)  # Complains if the data is not there.
-    latest = workdir_lib.latest_checkpoint(workdir)
+    latest = latest_checkpoint(workdir)
     if chief and saved != config:
-        workdir_lib.write_config(workdir, config)
+        write_config(workdir, config)
     if latest is None or latest[1] < config.train_steps:
         _train(config, workdir, data_dir, strategy, jit_compile, None if latest is None else latest[0])
     else:
         print(f"The run in {workdir} is finished: {latest[1]} steps of {config.train_steps}")
     if chief and not export.is_exported(workdir):
         print(f"Exported to {export.export_workdir(workdir)}")
-
-
-def make_strategy(name: str) -> tf.distribute.Strategy:
-    """The `tf.distribute` strategy of that name in `STRATEGIES`.
-
-    Raises:
-      UserError: no such name, no TPU, or `multi_worker` without TF_CONFIG.
-    """
-    if name == "one_device":
-        return tf.distribute.get_strategy()
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
-    if name == "multi_worker":
-        if "TF_CONFIG" not in os.environ:
-            raise UserError("strategy multi_worker needs the environment variable TF_CONFIG; BUILD.md shows it")
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if name == "tpu":
-        try:
-            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", "local"))
-            tf.config.experimental_connect_to_cluster(resolver)
-            tf.tpu.experimental.initialize_tpu_system(resolver)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
-            raise UserError(f"no TPU: {str(error).split('. ')[0]}; BUILD.md tells what it needs") from error
-        return tf.distribute.TPUStrategy(resolver)
-    raise UserError(f"unknown strategy {name!r}; one of: {', '.join(STRATEGIES)}")
 
 
 def _train(
@@ -107,7 +80,7 @@ def _train(
     checkpoint: str | None,
 ) -> None:
     """Trains from `checkpoint`, or from the start, to `config.train_steps`."""
-    chief = _is_chief(strategy)
+    chief = is_chief(strategy)
     replicas = strategy.num_replicas_in_sync
     global_batch = config.batch_size * replicas
     with strategy.scope():
@@ -160,11 +133,11 @@ def _train_and_validate(
             bits = model.evaluate(validation, verbose=0, return_dict=True)["bits_per_pixel"]
             if chief:
                 print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)
-                strips = _draw(model, data_dir, workdir / "samples" / f"step-{step:07d}")
+                pictures = _draw(model, data_dir, workdir / "samples" / f"step-{step:07d}")
                 with writer.as_default(step):
                     tf.summary.scalar("bits_per_pixel", bits)
-                    if strips:
-                        tf.summary.image("samples", np.stack(strips), max_outputs=len(strips))
+                    if pictures:
+                        tf.summary.image("samples", np.stack(pictures), max_outputs=len(pictures))
                 writer.flush()
 
 
@@ -203,7 +176,7 @@ def _draw(model: VideoFlow, data_dir: str | None, stem: Path) -> list[np.ndarray
     if not samples:
         return []
     return [
-        pictures.save_prediction(
+        strips.save_prediction(
             f"{stem}_video-{i}", context[i], {label: frames[i] for label, frames in samples.items()}, future[i]
         )
         for i in range(len(videos))
@@ -232,17 +205,6 @@ def _scored_frames(config: VideoFlowConfig) -> int:
     if config.score_context or not config.conditional:
         return config.num_train_frames
     return config.num_train_frames - config.num_context
-
-
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the workdir: true unless another machine's does."""
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver.task_type is None:
-        return True
-    if resolver.task_type == "chief":
-        return True
-    has_chief = "chief" in resolver.cluster_spec().as_dict()
-    return resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief
 
 
 def _wait_for_checkpoint(workdir: Path) -> str:

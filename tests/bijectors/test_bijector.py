@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from bijectors.one_pass import OnePassBijector, fold_leading
+from bijectors import Bijector
+from bijectors.bijector import flatten_leading
 
 
 def networks(bijector: tfb.Bijector) -> list[tf.Module]:
@@ -81,21 +82,22 @@ def test_seed_reaches_the_network(coupling_kind, make_coupling, make_flow_step, 
         value = getattr(bijector, direction)(x, seed=11)
         getattr(bijector, f"{direction}_log_det_jacobian")(x, seed=11)
         getattr(bijector, f"{direction}_log_det_jacobian")(x, seed=12)
+        getattr(bijector, f"{direction}_and_log_det")(x, seed=13)
         (network,) = networks(bijector)
-        assert value is not None
-        assert [call["seed"] for call in network.calls] == [11, 12]  # One evaluation a seed.
+        assert value.shape == x.shape
+        assert [call["seed"] for call in network.calls] == [11, 12, 13]  # One evaluation a seed.
 
 
-def test_tensor_seed_reaches_every_network_of_a_chain(make_level):
-    level, seed = make_level(tf.float64, 0), tf.constant([3, 4])
+def test_tensor_seed_reaches_every_network_of_a_chain(make_chain):
+    chain, seed = make_chain(tf.float64, 0), tf.constant([3, 4])
     seeds = {"step_0": {"seed": seed}, "step_1": {"seed": seed}}
     x = tf.zeros([1, 2, 4, 2], tf.float64)
-    calls = trace(level, lambda x: (level.forward(x, **seeds), level.forward_log_det_jacobian(x, **seeds)), x)
+    calls = trace(chain, lambda x: (chain.forward(x, **seeds), chain.forward_log_det_jacobian(x, **seeds)), x)
     assert calls == [1, 1]
-    assert all(network.calls[0]["seed"] is seed for network in networks(level))
+    assert all(network.calls[0]["seed"] is seed for network in networks(chain))
 
 
-class Doubling(OnePassBijector):
+class Doubling(Bijector):
     """The least a subclass can be."""
 
     def _forward_and_log_det(self, x):
@@ -113,20 +115,33 @@ def test_a_subclass_needs_two_methods_only():
     np.testing.assert_array_equal(bijector.inverse(tf.identity(x)), x / 2.0)
     np.testing.assert_allclose(bijector.forward_log_det_jacobian(tf.identity(x)), [12.0 * np.log(2.0)] * 5, rtol=1e-6)
     np.testing.assert_allclose(bijector.inverse_log_det_jacobian(tf.identity(x)), [-12.0 * np.log(2.0)] * 5, rtol=1e-6)
+    np.testing.assert_array_equal(bijector.apply_inverse(bijector.fold_inverse((2, 2)), x), x / 2.0)
+
+
+def test_no_channels_raise():
+    with pytest.raises(ValueError, match="doubling: expected at least one channel, got 0"):
+        Doubling(num_channels=0, dtype=tf.float32)
+
+
+def test_arrays_are_taken_too():
+    x = np.ones([2, 2, 3])
+    y, log_det = Doubling(num_channels=3, dtype=tf.float32).forward_and_log_det(x)
+    np.testing.assert_array_equal(y, 2.0 * x)
+    assert log_det.shape == []
 
 
 def test_a_subclass_without_its_methods_cannot_be_made():
     with pytest.raises(TypeError, match="abstract"):
-        OnePassBijector(num_channels=3, dtype=tf.float32, name="nothing")
+        Bijector(num_channels=3, dtype=tf.float32, name="nothing")
 
 
 @pytest.mark.parametrize("leading", [(), (2,), (2, 3), (2, 3, 4)], ids=str)
-def test_fold_leading(leading):
+def test_flatten_leading(leading):
     x = tf.random.stateless_normal([*leading, 2, 4, 3], seed=[1, 2])
-    folded, unfold = fold_leading(x, 3, "layer")
-    np.testing.assert_array_equal(folded, np.reshape(x, [-1, 2, 4, 3]))
-    np.testing.assert_array_equal(unfold(folded), x)
-    np.testing.assert_array_equal(unfold(folded[:, 0, 0, 0]), x[..., 0, 0, 0])
+    images, unflatten = flatten_leading(x, 3, "layer")
+    np.testing.assert_array_equal(images, np.reshape(x, [-1, 2, 4, 3]))
+    np.testing.assert_array_equal(unflatten(images), x)
+    np.testing.assert_array_equal(unflatten(images[:, 0, 0, 0]), x[..., 0, 0, 0])
 
 
 def test_an_empty_batch_stays_empty(case):

@@ -1,0 +1,168 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import read_json
+from videoflow_tf.metrics.evaluate import check_samples, evaluate_samples
+from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.metrics.metric import MetricOptions
+from videoflow_tf.model.future_sampler import FutureSampler
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
+from videoflow_tf.training.checkpoints import load_workdir
+
+NAMES = ("psnr", "ssim", "diversity")
+
+
+@pytest.fixture(scope="module")
+def model(micro_run):
+    return load_workdir(micro_run)[1]
+
+
+@pytest.fixture(scope="module")
+def sampler(model):
+    return FutureSampler(model, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def protocol(model):
+    """Three videos, three predicted frames."""
+    return Protocol.of(model, split="test", videos=3, frames=4, temperature=0.5, seed=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Measurements of `result`; tests that write to it copy it."""
+    return tmp_path_factory.mktemp("measurements")
+
+
+@pytest.fixture(scope="module")
+def result(model, sampler, protocol, folder):
+    metrics = _make(NAMES, model.config, 5)
+    return evaluate_samples(model, None, metrics, protocol, Measurements(folder, model), sampler)
+
+
+def _make(names, micro_config, num_samples: int) -> list:
+    options = MetricOptions(micro_config, num_samples=num_samples)
+    return [METRICS[name].from_options(options) for name in names]
+
+
+class _Refuses:
+    """In the place of a sampler where nothing should be sampled."""
+
+    def __call__(self, *args):
+        raise AssertionError("sampled again")
+
+
+def test_results_and_protocol(result):
+    for name in ("psnr", "ssim"):
+        kinds = [np.array(result[name][kind]["per_video"]) for kind in ("best", "mean", "worst")]
+        assert (kinds[0] > kinds[1]).all() and (kinds[1] > kinds[2]).all()
+        assert len(result[name]["best"]["per_frame"]) == 3  # Without the context.
+    assert result["diversity"]["mean"] > 0
+    assert result["psnr"]["protocol"] == {
+        "dataset": "shapes",
+        "split": "test",
+        "videos": 3,
+        "samples": 5,
+        "context": 1,
+        "frames": 4,
+        "temperature": 0.5,
+        "seed": 2,
+        "step": 6,
+    }
+
+
+def test_temperature_zero_has_no_diversity(model, sampler, protocol, tmp_path):
+    metrics = _make(["psnr", "diversity"], model.config, 3)
+    cold = dataclasses.replace(protocol, temperature=0.0)
+    result = evaluate_samples(model, None, metrics, cold, Measurements(tmp_path, model), sampler)
+    assert result["diversity"]["per_frame"] == [0, 0, 0]
+    assert result["psnr"]["best"] == result["psnr"]["worst"]
+
+
+def test_finished_videos_are_not_sampled_again(model, protocol, folder, result):
+    metrics = _make(NAMES, model.config, 5)
+    assert evaluate_samples(model, None, metrics, protocol, Measurements(folder, model), _Refuses()) == result
+    fewer = dataclasses.replace(protocol, videos=2)
+    got = evaluate_samples(model, None, metrics[:1], fewer, Measurements(folder, model), _Refuses())
+    assert got["psnr"]["best"]["per_video"] == result["psnr"]["best"]["per_video"][:2]
+
+
+def test_goes_on_where_it_was(model, sampler, protocol, folder, result, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / "measurements")
+    for lost in (*copied.glob("*-000002-*"), *copied.glob("ssim-000001-*")):
+        lost.unlink()
+    metrics = _make(NAMES, model.config, 5)
+    assert evaluate_samples(model, None, metrics, protocol, Measurements(copied, model), sampler) == result
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"temperature": 0.6}, {"split": "validation"}, {"frames": 3}])
+def test_another_protocol_is_measured_anew(model, protocol, folder, result, change):
+    other = dataclasses.replace(protocol, **change)
+    with pytest.raises(AssertionError, match="sampled again"):
+        evaluate_samples(model, None, _make(["psnr"], model.config, 5), other, Measurements(folder, model), _Refuses())
+
+
+def test_other_weights_and_numbers_of_samples_are_measured_anew(micro_run, protocol, folder, result):
+    _, model = load_workdir(micro_run)
+    for change, num_samples in ((0.0, 4), (1e-3, 5)):
+        model.trainable_variables[-1].assign_add(model.trainable_variables[-1] * 0 + change)
+        metrics = _make(["psnr"], model.config, num_samples)
+        with pytest.raises(AssertionError, match="sampled again"):
+            evaluate_samples(model, None, metrics, protocol, Measurements(folder, model), _Refuses())
+
+
+def test_videos_are_checked_before_sampling(model, protocol):
+    other = dataclasses.replace(protocol, split="tset")
+    with pytest.raises(UserError, match="split"):
+        check_samples(model, None, _make(["psnr"], model.config, 1), other)
+
+
+def test_a_measurement_that_is_not_finite_is_one_line(model, sampler, protocol, tmp_path):
+    (metric,) = _make(["psnr"], model.config, 1)
+    metric.measure = lambda context, real, samples: np.full([1, len(real)], np.nan)
+    with pytest.raises(UserError, match="^the psnr of video 0 of split test is not finite") as error:
+        evaluate_samples(model, None, [metric], protocol, Measurements(tmp_path, model), sampler)
+    assert "\n" not in str(error.value)
+
+
+def test_from_python(micro_run, tmp_path):
+    """The public function: what it gives is what it writes."""
+    import videoflow_tf
+
+    workdir = shutil.copytree(micro_run, tmp_path / "run")
+    results = videoflow_tf.evaluate(workdir, metrics=["bits_per_pixel", "psnr"], num_videos=2, num_samples=2, seed=1)
+    assert results.paths == [workdir / "eval" / "metrics.json", workdir / "eval" / "curves.png"]
+    assert read_json(results.paths[0]) == results.metrics == results.measured[0]
+    assert [line.split(":")[0] for line in results.lines] == ["bits_per_pixel", "psnr"]
+    assert results.metrics["protocol"]["frames"] == results.metrics["psnr"]["protocol"]["frames"] == 5
+    again = videoflow_tf.evaluate(workdir, metrics=["psnr"], num_videos=2, num_samples=2, seed=1, temperatures=[1, 0])
+    assert [at["psnr"]["protocol"]["temperature"] for at in again.measured] == [0, 1]
+    assert again.measured[1]["psnr"] == results.metrics["psnr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metrics": ["psnr", "lpips"]}, "no metric 'lpips'.*vgg_cosine"),
+        ({"metrics": []}, "--metrics is empty"),
+        ({"metrics": ["psnr"], "temperatures": [0.5, -1]}, "--temperatures=0.5,-1 must be"),
+        ({"temperatures": [0.5]}, "bits_per_pixel is not: give for example --metrics=psnr"),
+        ({"metrics": ["psnr"], "temperature": -1.0}, "temperature=-1.0 must be"),
+        ({"num_videos": 0}, "videos=0 must be at least 1"),
+        ({"metrics": ["psnr"], "num_frames": 0}, "num_frames=0 must be at least 1"),
+        ({"metrics": ["psnr"], "num_samples": 0}, "num_samples=0 must be at least 1"),
+        ({"dequantization_samples": 0}, "dequantization_samples=0 must be at least 1"),
+        ({"split": "tset"}, "no split 'tset'"),
+    ],
+)
+def test_mistakes_in_python(micro_run, arguments, message):
+    import videoflow_tf
+
+    with pytest.raises(UserError, match=message):
+        videoflow_tf.evaluate(micro_run, **arguments)
+    assert not (micro_run / "eval").exists()
