@@ -17,6 +17,7 @@ from tensorflow_probability import distributions as tfd
 from work import Work, finished, random_clips
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.registry import COUPLINGS
 
 
 def coupling_network(input_shape: tuple[int, int, int], config: VideoFlowConfig) -> tf_keras.Model:
@@ -28,7 +29,7 @@ def coupling_network(input_shape: tuple[int, int, int], config: VideoFlowConfig)
         h = layers.Conv2D(width, 1, activation="tanh")(h) * layers.Conv2D(width, 1, activation="sigmoid")(h)
     else:
         h = layers.Conv2D(width, 1, activation="relu")(h)
-    out_channels = input_shape[-1] * (2 if config.coupling == "affine" else 1)
+    out_channels = input_shape[-1] * COUPLINGS[config.coupling].parameters_per_channel
     y = layers.Conv2D(out_channels, 3, padding="same", kernel_initializer="zeros")(h)
     return tf_keras.Model(x, y)
 

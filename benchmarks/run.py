@@ -19,7 +19,7 @@ from typing import Any
 import timing
 from work import CONFIGS, Work
 
-from videoflow_tf.config import CHOICES
+from videoflow_tf.config import choices_of
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_json
 
@@ -98,7 +98,7 @@ def measure_memory(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     batch: what grows are the activations."""
     imports = _in_new_process("imports", work)["peak_gib"]
     found: dict[str, Any] = {"imports_peak_gib": imports}
-    modes = [args.recompute] if args.recompute else CHOICES["recompute"]
+    modes = [args.recompute] if args.recompute else choices_of("recompute")
     work = _for_task(work, "train", args)
     for mode in modes:
         mode_work = dataclasses.replace(work, config=work.config.replace(recompute=mode))
@@ -186,7 +186,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--matmul_sizes", type=int, nargs="+", default=[1024, 2048, 4096], metavar="N")
     for name, kind in _CHANGEABLE.items():
-        parser.add_argument(f"--{name}", type=kind, choices=CHOICES.get(name), help="other than the config's")
+        parser.add_argument(f"--{name}", type=kind, choices=choices_of(name), help="other than the config's")
     args = parser.parse_args(argv)
     for name in ("num_frames", "batch_size", "repeats"):
         if getattr(args, name) is not None and getattr(args, name) < 1:

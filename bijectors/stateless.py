@@ -6,7 +6,7 @@ forward pass can be run again for the gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=tf.Module)
 
 # More modules than this, and a trace is called, not copied into the graph of its caller: a model of 24 steps a level
 # then starts in two thirds of the time. A call costs some 50 microseconds, 3 % of a training step of a small model.
-_MOST_INLINED = 8
+_MOST_INLINED = 4
 
 
 def values_of(module: tf.Module) -> list[tf.Tensor]:
@@ -46,31 +46,24 @@ def recomputed(module: tf.Module, method: Callable[..., Any]) -> Callable[..., A
     return call
 
 
-class SharedTrace:
-    """`method(module, *tensors)` for `count` modules of the same structure, traced once for all of them.
+def shared_trace(function: Callable[..., Any], calls: int) -> Callable[..., Any]:
+    """A function of nests of tensors, to be called so many times in a graph, that is traced once."""
+    attributes = {"_noinline": True} if calls > _MOST_INLINED else None
+    return tf.function(function, autograph=False, experimental_attributes=attributes)
 
-    What is not a variable (sizes, names, rates) is taken from the first module it is called on.
+
+def shared_method(modules: Sequence[tf.Module], method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method(module, *tensors)` for modules of the same structure, traced once for all of them.
+
+    What is not a variable (sizes, names, rates) is taken from the first of them.
     """
-
-    def __init__(self, method: Callable[..., Any], count: int) -> None:
-        self._method = method
-        self._module: tf.Module | None = None
-        attributes = {"_noinline": True} if count > _MOST_INLINED else None
-        self._function = tf.function(self._run, autograph=False, experimental_attributes=attributes)
-
-    def __call__(self, module: tf.Module, *tensors: Any) -> Any:
-        """`tensors`: nests of tensors."""
-        if self._module is None:
-            self._module = module
-        return self._function(values_of(module), *tensors)
-
-    def _run(self, values: list[tf.Tensor], *tensors: Any) -> Any:
-        return self._method(with_values(self._module, values), *tensors)
+    run = shared_trace(lambda values, *args: method(with_values(modules[0], values), *args), len(modules))
+    return lambda module, *args: run(values_of(module), *args)
 
 
-def _replace_variables(part: Any, replace: Callable[[tf.Variable], Any]) -> Any:
+def _replace_variables(part: Any, replace: Callable[[tf.Tensor | tf.Variable], Any]) -> Any:
     """A copy of a module, or of a list of them, with its variables replaced; what has a private name is kept as it is."""
-    if isinstance(part, tf.Variable):
+    if tf.is_tensor(part):  # A variable; or, in a copy of a copy, the tensor in its place.
         return replace(part)
     if isinstance(part, list):
         return [_replace_variables(item, replace) for item in part]

@@ -64,7 +64,7 @@ PAIRS = {
     **{f"slice_{start}_{stop}_of_{axis}": sliced(start, stop, axis) for start, stop in RANGES for axis in (0, 1)},
     "mix_channels": mixed((5, 6)),
     "mix_channels_with_offset": mixed((5, 6), (6,)),
-    **{f"conv2d_{d}_{h}x{w}": convolved(d, h, w) for d in (1, 2, 3, 4) for h, w in ((9, 9), (10, 13), (12, 12))},
+    **{f"conv2d_{d}_{h}x{w}": convolved(d, h, w) for d in (2, 3, 4) for h, w in ((9, 9), (10, 13), (12, 12))},
     **{
         f"causal_{taps}_{steps}_of_{given}_{c}_to_{d}_{dilation}": causal(taps, given, steps, (c, d), dilation)
         for taps, given, steps in ((1, 3, 2), (2, 1, 1), (2, 3, 3), (2, 3, 2), (2, 3, 1))
@@ -87,7 +87,8 @@ def test_a_fast_form_is_its_plain_one(name):
     pair = PAIRS[name]
     inputs = pair.inputs()
     # On the CPU, convolutions that are dilated, or in three dimensions, have a gradient under XLA alone.
-    expected = tf.function(lambda *x: value_and_gradients(pair.plain, x), jit_compile=True)(*inputs)
+    xla = name.startswith(("conv2d", "causal"))
+    expected = tf.function(lambda *x: value_and_gradients(pair.plain, x), jit_compile=xla, autograph=False)(*inputs)
     for unknown in ((), pair.unknown):
         shape = [None if i in unknown else size for i, size in enumerate(pair.shapes[0])]
         signature = [tf.TensorSpec(s, tf.float64) for s in (shape, *pair.shapes[1:])]

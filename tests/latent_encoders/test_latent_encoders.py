@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from tests import reference
 from videoflow_tf import VideoFlowConfig
-from videoflow_tf.latent_encoders import LATENT_ENCODERS, DiagonalGaussian
+from videoflow_tf.latent_encoders import DiagonalGaussian
 from videoflow_tf.latent_encoders.base import add_noise
+from videoflow_tf.registry import LATENT_ENCODERS
 
 LOWER, TOP = 0, 1
 LEVELS = pytest.mark.parametrize("level", [LOWER, TOP], ids=["lower", "top"])
@@ -29,8 +30,8 @@ def build(move_variables):
         encoder = LATENT_ENCODERS[config.latent_encoder](config, level, np.random.default_rng(3), tf.float64)
         move_variables(encoder, 0.2)
         rng = np.random.default_rng(4)
-        mean, log_scale, latents = rng.normal(size=(3, BATCH, FRAMES, *config.latent_shape(level)))
-        own = None if level == TOP else DiagonalGaussian(tf.constant(mean), tf.constant(0.3 * log_scale))
+        mean, log_std, latents = rng.normal(size=(3, BATCH, FRAMES, *config.latent_shape(level)))
+        own = None if level == TOP else DiagonalGaussian(tf.constant(mean), tf.constant(0.3 * log_std))
         return encoder, tf.constant(latents), own
 
     return make
@@ -43,8 +44,8 @@ def sequence(encoder, latents: tf.Tensor, own: DiagonalGaussian | None, start: i
 
 def gaussian_of(out: np.ndarray, last: np.ndarray, skip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean and log sigma from the last convolution's output."""
-    mean, log_scale = np.split(out, 2, axis=-1)
-    return mean + skip * last, log_scale
+    mean, log_std = np.split(out, 2, axis=-1)
+    return mean + skip * last, log_std
 
 
 def literal_conv3d(encoder, past: np.ndarray, level: DiagonalGaussian | None) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +72,7 @@ def literal_pointwise(encoder, past: np.ndarray, level: DiagonalGaussian | None)
     if level is not None:
         mean += level.mean.numpy()
     if encoder.scale_from == "level":
-        return mean, level.log_scale.numpy()
+        return mean, level.log_std.numpy()
     learned = 3 * encoder.log_scale.numpy() if encoder.scale_from == "past" else 0.0
     return mean, np.broadcast_to(learned, mean.shape)
 
@@ -96,9 +97,9 @@ def test_window_encoders_are_the_literal_ones(build, encoder_changes, level):
     gaussian = sequence(encoder, latents, own, start)
     for t, window in enumerate(literal_windows(encoder, latents.numpy(), start)):
         given = None if own is None else own.frame(start + t)
-        mean, log_scale = literal(encoder, window, given)
+        mean, log_std = literal(encoder, window, given)
         np.testing.assert_allclose(gaussian.mean[:, t], mean, atol=1e-12)
-        np.testing.assert_allclose(gaussian.log_scale[:, t], log_scale, atol=1e-12)
+        np.testing.assert_allclose(gaussian.log_std[:, t], log_std, atol=1e-12)
 
 
 @LEVELS
@@ -116,9 +117,9 @@ def test_conv_lstm_is_the_literal_one(build, level, skip):
         i, new, forget, output = np.split(gates, 4, axis=-1)
         cell = reference.sigmoid(forget + 1) * cell + reference.sigmoid(i) * np.tanh(new)
         hidden = reference.sigmoid(output) * np.tanh(cell)
-        mean, log_scale = gaussian_of(reference.edge_conv2d(hidden, encoder.last), z[:, t - 1], skip)
+        mean, log_std = gaussian_of(reference.edge_conv2d(hidden, encoder.last), z[:, t - 1], skip)
         np.testing.assert_allclose(gaussian.mean[:, t - 1], mean, atol=1e-12)
-        np.testing.assert_allclose(gaussian.log_scale[:, t - 1], log_scale, atol=1e-12)
+        np.testing.assert_allclose(gaussian.log_std[:, t - 1], log_std, atol=1e-12)
 
 
 @LEVELS
@@ -126,13 +127,14 @@ def test_one_frame_at_a_time_is_all_at_once(build, encoder_changes, level):
     encoder, latents, own = build(level, **encoder_changes)
     window = encoder.window
     expected = sequence(encoder, latents, own, window)
+    weights = encoder.fold()
     for given in range(1, FRAMES):  # Also fewer frames than the window: the state still fills up rightly.
         state = encoder.initial_state(latents[:, :given], None if own is None else own.frames(0, given))
         for t in range(given, FRAMES):
-            gaussian, state = encoder.make_step()(state, None if own is None else own.frame(t))
+            gaussian, state = encoder.step(weights, state, None if own is None else own.frame(t))
             if t >= window:
                 np.testing.assert_allclose(gaussian.mean, expected.mean[:, t - window], atol=1e-12)
-                np.testing.assert_allclose(gaussian.log_scale, expected.log_scale[:, t - window], atol=1e-12)
+                np.testing.assert_allclose(gaussian.log_std, expected.log_std[:, t - window], atol=1e-12)
             state = encoder.push(state, latents[:, t])
 
 
@@ -142,7 +144,7 @@ def test_a_later_start_gives_the_same_gaussians(build, encoder_changes, level):
     window = encoder.window
     every, later = sequence(encoder, latents, own, window), sequence(encoder, latents, own, window + 1)
     np.testing.assert_allclose(later.mean, every.mean[:, 1:], atol=1e-12)
-    np.testing.assert_allclose(later.log_scale, every.log_scale[:, 1:], atol=1e-12)
+    np.testing.assert_allclose(later.log_std, every.log_std[:, 1:], atol=1e-12)
 
 
 @LEVELS
@@ -153,8 +155,46 @@ def test_no_gaussian_depends_on_its_own_frame_or_on_later_ones(build, encoder_ch
     before, after = (sequence(encoder, z, own, window) for z in (latents, changed))
     unseen = changed_at - window + 1
     np.testing.assert_array_equal(after.mean[:, :unseen], before.mean[:, :unseen])
-    np.testing.assert_array_equal(after.log_scale[:, :unseen], before.log_scale[:, :unseen])
+    np.testing.assert_array_equal(after.log_std[:, :unseen], before.log_std[:, :unseen])
     assert not np.allclose(after.mean[:, unseen:], before.mean[:, unseen:])
+
+
+@LEVELS
+def test_a_step_reads_no_variable(build, encoder_changes, level):
+    encoder, latents, own = build(level, **encoder_changes)
+    state = encoder.initial_state(latents, own)
+    last = None if own is None else own.frame(-1)
+    expected, _ = encoder.step(encoder.fold(), state, last)
+    weights = encoder.fold()
+    step = tf.function(lambda *inputs: encoder.step(*inputs)[0], autograph=False)
+    assert not step.get_concrete_function(weights, state, last).graph.variables
+    for variable in encoder.variables:
+        variable.assign(variable + 1.0)
+    for found, wanted in zip(step(weights, state, last), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_how_far_back_an_encoder_looks(build, encoder_changes):
+    encoder, latents, _ = build(TOP, **encoder_changes)
+    # The first frame among those that the last one's Gaussian changes with.
+    expected = encoder.sequence(latents, None, FRAMES - 1).mean
+    noticed = []
+    for t in range(FRAMES - 1):
+        changed = tf.concat([latents[:, :t], latents[:, t : t + 1] + 1.0, latents[:, t + 1 :]], axis=1)
+        noticed.append(not np.array_equal(encoder.sequence(changed, None, FRAMES - 1).mean, expected))
+    assert encoder.past == (None if noticed[0] else FRAMES - 1 - noticed.index(True))
+
+
+def test_an_unknown_architecture_or_scale_raises_and_names_the_known_ones():
+    cases = [
+        ("conv2d", "latent_architecture", "unknown architecture 'x'; one of: single_conv, residual, conv_blocks"),
+        ("pointwise", "pointwise_scale", "unknown scale 'x'; one of: level, past, standard"),
+    ]
+    for kind, field, message in cases:
+        config = VideoFlowConfig(frame_size=8, levels=2)
+        object.__setattr__(config, field, "x")
+        with pytest.raises(ValueError, match=message):
+            LATENT_ENCODERS[kind](config, LOWER, np.random.default_rng(0), tf.float64)
 
 
 def test_dilations_that_do_not_fit_are_left_out(build):
@@ -171,7 +211,7 @@ def test_a_new_encoder_predicts_a_standard_normal_or_the_last_latent():
         encoder = LATENT_ENCODERS["conv3d"](config, TOP, np.random.default_rng(0), tf.float64)
         gaussian = encoder.sequence(latents, None, 3)
         np.testing.assert_array_equal(gaussian.mean, latents[:, 2:-1] if skip else tf.zeros_like(latents[:, 3:]))
-        np.testing.assert_array_equal(gaussian.log_scale, np.zeros(gaussian.mean.shape))
+        np.testing.assert_array_equal(gaussian.log_std, np.zeros(gaussian.mean.shape))
 
 
 @pytest.mark.parametrize("kind", ["conv3d", "conv2d", "conv_lstm"])
@@ -200,10 +240,10 @@ def test_noise_has_the_standard_deviation_asked_for():
 
 
 def test_gaussian_log_prob():
-    mean, log_scale, z = (tf.constant(v) for v in np.random.default_rng(0).normal(size=(3, 4, 5)))
-    sigma = np.exp(log_scale)
+    mean, log_std, z = (tf.constant(v) for v in np.random.default_rng(0).normal(size=(3, 4, 5)))
+    sigma = np.exp(log_std)
     expected = np.log(np.exp(-0.5 * ((z - mean) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)))
-    np.testing.assert_allclose(DiagonalGaussian(mean, log_scale).log_prob(z), expected, atol=1e-12)
+    np.testing.assert_allclose(DiagonalGaussian(mean, log_std).log_prob(z), expected, atol=1e-12)
     # The log of a scale that float32 cannot hold.
     tiny = DiagonalGaussian(tf.zeros([1]), tf.constant([-80.0]))
     np.testing.assert_allclose(tiny.log_prob(tf.zeros([1])), 80.0 - 0.5 * np.log(2 * np.pi), rtol=1e-6)

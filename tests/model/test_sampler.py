@@ -26,14 +26,11 @@ def test_number_of_frames_known_at_run_time(make_model, make_video):
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2, 8, 8, 3], tf.uint8), tf.TensorSpec([], tf.int32)])
     def draw(context, num_frames):
-        return model.sample_frames(context, num_frames, 0.7, SEED), model.future(context, num_frames, 0.7).sample(
-            seed=SEED
-        )
+        return model.future(context, num_frames, 0.7).sample(seed=SEED)
 
     for num_frames in (1, 5, 7):
-        expected = model.sample_frames(video, num_frames, 0.7, SEED)
-        for drawn in draw(video, num_frames):
-            np.testing.assert_allclose(np.reshape(drawn, expected.shape), expected, rtol=1e-9, atol=1e-9)
+        expected = model.sample_frames(video, num_frames, 0.7, SEED)[0]
+        np.testing.assert_allclose(draw(video, num_frames), expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import tensorflow as tf
 from bijectors.actnorm import normalizing_statistics
 from tests import reference
 from videoflow_tf.networks import conv2d as networks
+from videoflow_tf.networks.network import dropout
 
 F64 = tf.float64
 
@@ -40,33 +41,6 @@ def test_initial_weights():
     np.testing.assert_array_equal(last(tf.ones([1, 4, 4, 3])), np.zeros([1, 4, 4, 4]))
 
 
-@pytest.mark.parametrize("dilation", [2, 3, 4])
-@pytest.mark.parametrize("size", [(9, 9), (10, 13), (12, 12)])
-def test_dilated_conv2d_is_the_literal_one(dilation, size):
-    x, kernel = random(2, *size, 3), random(3, 3, 3, 2, seed=1)
-    pad = (dilation, dilation)
-    expected = reference.convolve(np.pad(x, [(0, 0), pad, pad, (0, 0)]), kernel, (dilation, dilation))
-    np.testing.assert_allclose(networks.conv2d(tf.constant(x), tf.constant(kernel), dilation), expected, atol=1e-12)
-
-
-def test_dilated_conv2d_has_the_right_gradient_on_the_cpu():
-    x, kernel = tf.constant(random(2, 7, 7, 2)), tf.constant(random(3, 3, 2, 3, seed=1))
-    weights = tf.constant(random(2, 7, 7, 3, seed=2))
-
-    def loss(x, kernel):
-        return tf.reduce_sum(weights * tf.sin(networks.conv2d(x, kernel, dilation=2)))
-
-    with tf.device("CPU"), tf.GradientTape() as tape:
-        tape.watch([x, kernel])
-        value = loss(x, kernel)
-    gradients = tape.gradient(value, [x, kernel])
-    dx, dkernel = random(*x.shape, seed=3), random(*kernel.shape, seed=4)
-    eps = 1e-6
-    numeric = (loss(x + eps * dx, kernel + eps * dkernel) - loss(x - eps * dx, kernel - eps * dkernel)) / (2 * eps)
-    analytic = sum(tf.reduce_sum(g * d) for g, d in zip(gradients, (dx, dkernel), strict=True))
-    np.testing.assert_allclose(analytic, numeric, rtol=1e-7)
-
-
 # --- Activations and stacks ---
 
 
@@ -85,6 +59,11 @@ def test_a_stack_is_the_literal_one(rng, move_variables, kind):
     move_variables(stack, 0.2)
     expected = reference.conv_stack(x, stack)
     np.testing.assert_allclose(stack(tf.constant(x)), expected, atol=1e-12)
+
+
+def test_an_unknown_activation_raises_and_names_the_known_ones(rng):
+    with pytest.raises(ValueError, match="unknown activation 'gatted'; one of: relu, gated"):
+        networks.ConvStack(3, 4, 6, "gatted", rng)
 
 
 def test_a_new_stack_gives_zero(rng):
@@ -132,13 +111,13 @@ def test_initialize_keeps_a_channel_without_variance_finite():
 
 def test_dropout_needs_a_seed_and_follows_it(rng):
     x = tf.ones([1000])
-    assert networks.dropout(x, 0.5, None) is x
-    assert networks.dropout(x, 0.0, tf.constant([1, 2])) is x
-    dropped, again = (networks.dropout(x, 0.25, tf.constant([1, 2])).numpy() for _ in range(2))
+    assert dropout(x, 0.5, None) is x
+    assert dropout(x, 0.0, tf.constant([1, 2])) is x
+    dropped, again = (dropout(x, 0.25, tf.constant([1, 2])).numpy() for _ in range(2))
     np.testing.assert_array_equal(dropped, again)
     assert set(np.unique(dropped)) == {0.0, np.float32(1 / 0.75)}
     assert (dropped == 0).mean() == pytest.approx(0.25, abs=0.05)
-    assert not np.array_equal(dropped, networks.dropout(x, 0.25, tf.constant([1, 3])))
+    assert not np.array_equal(dropped, dropout(x, 0.25, tf.constant([1, 3])))
 
 
 def test_a_stack_drops_only_when_given_a_seed(rng, move_variables):
@@ -151,9 +130,3 @@ def test_a_stack_drops_only_when_given_a_seed(rng, move_variables):
     np.testing.assert_allclose(plain, reference.conv_stack(x, stack))
     np.testing.assert_array_equal(seeded, again)
     assert not np.allclose(seeded, plain) and not np.allclose(seeded, other)
-
-
-def test_split_seed():
-    assert networks.split_seed(None, 3) == [None, None, None]
-    seeds = np.array([s.numpy() for s in networks.split_seed(tf.constant([1, 2]), 4)])
-    assert len(np.unique(seeds, axis=0)) == 4

@@ -65,13 +65,13 @@ def test_the_keys_of_a_checkpoint_stay_what_they_are(micro_run):
     expected += [f"priors/{i}/{key}" for i in (0, 1) for key in prior]
     stored = stored_values(micro_run)
     assert sorted(key for key in stored if not key.startswith("optimizer/")) == sorted([*expected, "step"])
-    # The optimizer keeps two moments of every weight, by its number.
+    # The optimizer numbers the average of every weight, then two moments of each.
     model = checkpoints.load_workdir(micro_run)[1]
     flows, priors = [level.flow for level in model.levels], [level.prior for level in model.levels]
-    in_order = [v for part in (*flows, *priors) for v in part.trainable_variables]
-    assert [id(v) for v in model.trainable_variables] == [id(v) for v in in_order]
-    moments = [stored[f"optimizer/_variables/{1 + i}"].shape for i in range(2 * len(in_order))]
-    assert moments == [tuple(v.shape) for v in in_order for _ in range(2)]
+    weights = [v for part in (*flows, *priors) for v in part.trainable_variables]
+    numbered = [*weights, *(v for v in weights for _ in range(2))]
+    for number, variable in enumerate(numbered, start=1):
+        assert stored[f"optimizer/_variables/{number}"].shape == variable.shape, number
 
 
 def test_damaged_checkpoint_is_one_line(micro_run, tmp_path):

@@ -26,7 +26,9 @@ def assert_block_normalized(block, x: np.ndarray) -> None:
 def assert_encoder_normalized(prior, z: np.ndarray, hidden: np.ndarray | None) -> None:
     """z and hidden [B, 4, h, w, c]; the encoder sees two frames."""
     past = np.concatenate([z[:, t - 2 : t] for t in (2, 3)])  # [2B, 2, h, w, c]
-    level_mean = [np.concatenate([reference.own_gaussian(prior, hidden[:, t])[0] for t in (2, 3)])] * (not prior.is_top)
+    level_mean = []
+    if hidden is not None:
+        level_mean = [np.concatenate([reference.own_gaussian(prior, hidden[:, t])[0] for t in (2, 3)])]
     if isinstance(prior.encoder, Conv2DEncoder):
         h = np.concatenate([*level_mean, past[:, 0], past[:, 1]], axis=-1)
         for block in prior.encoder.blocks:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from bijectors.fast_forms import last_of
+from bijectors.stateless import shared_method, shared_trace
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders.base import WindowEncoder, add_noise
 from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
@@ -53,10 +54,18 @@ class Conv3DEncoder(WindowEncoder):
             for _ in range(config.latent_encoder_depth)
         ]
         self.last = EdgeConv2D(inner, 2 * channels, None, kernel_size=1, dtype=dtype, name="last")
+        # One trace for all branches of the same dilation.
+        alike = list(zip(*self.blocks, strict=True))
+        fold_branch = lambda branch, steps: branch.fold(self.size, steps)  # noqa: E731
+        self._fold_branch = [shared_method(branches, fold_branch) for branches in alike]
+        self._apply_branch = [shared_trace(branches[0].apply, len(branches)) for branches in alike]
 
     def fold(self) -> Weights:
         blocks = zip(self.blocks, self._steps(), strict=True)
-        folded = tuple(tuple(branch.fold(self.size, steps) for branch in block) for block, steps in blocks)
+        folded = tuple(
+            tuple(fold(branch, steps) for fold, branch in zip(self._fold_branch, block, strict=True))
+            for block, steps in blocks
+        )
         return folded, self.last.fold(self.size)
 
     def apply(
@@ -70,10 +79,10 @@ class Conv3DEncoder(WindowEncoder):
         noise_seed, *seeds = split_seed(seed, 1 + len(blocks) * len(self.dilations))
         layers = [
             [
-                functools.partial(branch.apply, folded, steps=steps, seed=seeds.pop())
-                for branch, folded in zip(block, block_weights, strict=True)
+                functools.partial(apply, folded, steps=steps, seed=seeds.pop())
+                for apply, folded in zip(self._apply_branch, block, strict=True)
             ]
-            for block, block_weights, steps in zip(self.blocks, blocks, self._steps(), strict=True)
+            for block, steps in zip(blocks, self._steps(), strict=True)
         ]
         h = add_noise(_stack(past, level), self.noise, noise_seed)
         return self._connect(h, layers, functools.partial(self.last.apply, last))

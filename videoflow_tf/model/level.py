@@ -10,6 +10,7 @@ from tensorflow_probability import bijectors as tfb
 
 from bijectors import ActNorm, FlowStep, InvertibleConv1x1, Squeeze
 from bijectors.bijector import flatten_leading
+from bijectors.stateless import shared_method, shared_trace
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.model.prior import LatentPrior, LevelLatents
 from videoflow_tf.networks.conv2d import ConvStack
@@ -41,6 +42,11 @@ class Level(tf.Module):
         super().__init__(name=flow.name)
         self.flow, self.prior = flow, prior
         self._dropout = dropout
+        # One trace for all steps.
+        size, step = prior.latent_shape[:2], self.steps[0]
+        self._encode_step = shared_method(self.steps, _encode_step)
+        self._fold_step = shared_method(self.steps, lambda step: step.fold_inverse(size))
+        self._decode_step = shared_trace(step.apply_inverse, len(self.steps))
 
     @property
     def squeeze(self) -> Squeeze:
@@ -73,8 +79,7 @@ class Level(tf.Module):
         y, log_det = self.squeeze.forward_and_log_det(x)
         seeds = split_seed(seed if self._dropout else None, len(self.steps))
         for step, step_seed in zip(self.steps, seeds, strict=True):
-            kwargs = {} if step_seed is None else {"seed": step_seed}
-            y, step_log_det = step.forward_and_log_det(y, **kwargs)
+            y, step_log_det = self._encode_step(step, y, step_seed)
             log_det += step_log_det
         hidden, latents = self.split(y)
         return EncodedImages(latents, hidden, log_det)
@@ -86,14 +91,13 @@ class Level(tf.Module):
     def fold_decode(self) -> list[Any]:
         """The weights of `decode` with all that depends on them alone computed: for loops, in which TensorFlow would
         do it every time."""
-        size = self.prior.latent_shape[:2]
-        return [step.fold_inverse(size) for step in self.steps]
+        return [self._fold_step(step) for step in self.steps]
 
     def apply_decode(self, weights: list[Any], y: tf.Tensor) -> tf.Tensor:
         """y [..., H/2, W/2, 4C] -> x [..., H, W, C], by the weights of `fold_decode`."""
         images, unflatten = flatten_leading(y, y.shape[-1], self.name)
-        for step, step_weights in zip(reversed(self.steps), reversed(weights), strict=True):
-            images = step.apply_inverse(step_weights, images)
+        for step_weights in reversed(weights):
+            images = self._decode_step(step_weights, images)
         return unflatten(self.squeeze.apply_inverse((), images))
 
     def split(self, y: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
@@ -121,6 +125,10 @@ class Level(tf.Module):
         clip = (None if t is None else tf.reshape(t, [-1, num_frames, *t.shape[1:]]) for t in (latents, hidden))
         self.prior.initialize(LevelLatents(*clip))
         return hidden
+
+
+def _encode_step(step: FlowStep, x: tf.Tensor, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    return step.forward_and_log_det(x, **({} if seed is None else {"seed": seed}))
 
 
 def build_flow(config: VideoFlowConfig, index: int, rng: np.random.Generator, dtype: tf.DType) -> tfb.Chain:

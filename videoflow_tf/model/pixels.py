@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.seeds import ALGORITHM
+from videoflow_tf.seeds import uniform
 
 # Of noise for which no seed is given: any fixed one, so that a call repeated gives the same numbers.
 DEFAULT_SEED = (0, 0)
@@ -14,7 +14,7 @@ DEFAULT_SEED = (0, 0)
 
 def dequantization_noise(shape: tf.Tensor | tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     """Uniform noise in [0, 1), float32 of `shape`, a function of `seed` (int32 [2])."""
-    return tf.random.stateless_uniform(shape, seed, alg=ALGORITHM)
+    return uniform(shape, seed)
 
 
 def from_uint8(video: tf.Tensor, noise: tf.Tensor, config: VideoFlowConfig, dtype: tf.DType) -> tf.Tensor:

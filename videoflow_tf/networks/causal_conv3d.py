@@ -143,8 +143,7 @@ class Activation3D(Network):
 
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
         for index, (bias, log_scale) in enumerate(zip(self.biases, self.log_scales, strict=True)):
-            evaluate = lambda i=index: _mix_steps(x, *self._fold_map(i, self.window))  # noqa: E731
-            normalize(bias, log_scale, evaluate, axes=[1, 2, 3])
+            normalize(bias, log_scale, lambda i=index: _mix_steps(x, *self._fold_map(i, self.window)), axes=[1, 2, 3])
         return self(x, self.window)
 
 
