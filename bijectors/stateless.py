@@ -62,7 +62,7 @@ def shared_method(modules: Sequence[tf.Module], method: Callable[..., Any]) -> C
 
 
 def _replace_variables(part: Any, replace: Callable[[tf.Tensor | tf.Variable], Any]) -> Any:
-    """A copy of a module, or of a list of them, with its variables replaced; what has a private name is kept as it is."""
+    """A copy of a module, or of a list of them, with its variables replaced; what has a private name stays."""
     if tf.is_tensor(part):  # A variable; or, in a copy of a copy, the tensor in its place.
         return replace(part)
     if isinstance(part, list):

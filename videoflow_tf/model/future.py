@@ -84,8 +84,10 @@ class AutoregressivePrior(tfd.Distribution):
         return self.sum_over_frames(log_probs, y)
 
     def sum_over_frames(self, log_probs: Callable[..., tf.Tensor], value: tf.Tensor) -> tf.Tensor:
-        """The sum of what `log_probs(value [N, T, h, w, c], context=, temperature=, condition=)` gives, [N, T], with the
-        context repeated for every sample; value [S..., B, T, h, w, c] -> [S..., B]."""
+        """Sums what `log_probs(value [N, T, h, w, c], context=, temperature=, condition=)` gives, [N, T], over frames.
+
+        The context is repeated for every sample: value [S..., B, T, h, w, c] -> [S..., B].
+        """
         flat, copies, leading = flatten_samples(value, self._context[0].latents)
         context = [clip.repeated(copies) for clip in self._context]
         found = log_probs(flat, context=context, temperature=self._temperature, condition=self._condition)

@@ -1,4 +1,4 @@
-"""The likelihood of frames: through the flow level by level, then the prior over their latents (Kumar et al. 2020, 4)."""
+"""The likelihood of frames: the flow level by level, then the prior over latents (Kumar et al. 2020, section 4)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def latent_log_probs(
     condition: tf.Tensor | None = None,
     seed: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
-    """log p(z_t | h_t, z_<t) of every level, [B, T - start] each; `clips` of every level, the rest as `frame_log_probs`."""
+    """log p(z_t | h_t, z_<t) of every level, [B, T - start] each; `clips`: of every level, the rest as above."""
     log_probs = []
     for i, (level, level_seed) in enumerate(zip(levels, split_seed(seed, len(levels)), strict=True)):
         clip, first = clips[i], start

@@ -29,7 +29,9 @@ class LevelLatents(NamedTuple):
 
     def followed_by(self, later: LevelLatents) -> LevelLatents:
         """The clip that goes on with `later`, [B, T + T', h, w, c]."""
-        return LevelLatents(*(None if a is None else tf.concat([a, b], axis=1) for a, b in zip(self, later, strict=True)))
+        return LevelLatents(
+            *(None if a is None else tf.concat([a, b], axis=1) for a, b in zip(self, later, strict=True))
+        )
 
     def repeated(self, copies: int | tf.Tensor) -> LevelLatents:
         """The batch repeated as a whole, [B] -> [copies * B]."""

@@ -95,7 +95,7 @@ def sample_frames(
 
 
 def _level_seeds(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Seeds of the latents of every level, the lowest first: each splits off its own and leaves the rest to those above."""
+    """Of the latents of every level, the lowest first; each splits off its own and leaves the rest to those above."""
     seeds = []
     for _ in range(count - 1):
         seed, own = split_seed(seed, 2)

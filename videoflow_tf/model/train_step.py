@@ -69,7 +69,8 @@ class TrainStep:
     ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Variable]]]:
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            bits = self._frame_bits_per_pixel(video, None, noise, None, seed if self._is_noisy() else None)
+            training_seed = seed if self._is_noisy() else None
+            bits = self.frame_bits_per_pixel(video, dequantization_noise=noise, training_seed=training_seed)
             bits = tf.reduce_mean(bits, axis=1)
             loss = tf.reduce_mean(bits) / self.distribute_strategy.num_replicas_in_sync
         gradients = zip(tape.gradient(loss, variables), variables, strict=True)

@@ -88,25 +88,19 @@ class VideoFlow(TrainStep, tf_keras.Model):
         num_context: int | None = None,
         dequantization_noise: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """As `bits_per_pixel`, but of every scored frame: float32 [B, T - num_context]."""
-        return self._frame_bits_per_pixel(video, num_context, dequantization_noise, seed)
-
-    def _frame_bits_per_pixel(
-        self,
-        video: tf.Tensor,
-        num_context: int | None,
-        noise: tf.Tensor | None,
-        noise_seed: tf.Tensor | None,
         training_seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
+        """As `bits_per_pixel`, but of every scored frame: float32 [B, T - num_context].
+
+        `training_seed`: int32 [2], in training, of dropout and of the noise on latents; without it there are none.
+        """
         config = self.config
         num_context = config.num_context if num_context is None else num_context
         if num_context < 0:
             raise UserError(f"num_context must be at least 0, got {num_context}")
         scores_all = config.score_context or not config.conditional
         video = self._checked_video(video, least_frames=1 if scores_all else num_context + 1)
-        frames = self._dequantize(video, noise, noise_seed)
+        frames = self._dequantize(video, dequantization_noise, seed)
         start = 0 if scores_all else num_context + config.condition_on_first_frame
         log_prob = frame_log_probs(self.levels, frames, start, condition=self._condition(), seed=training_seed)
         components = config.frame_size**2 * 3
@@ -135,7 +129,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         num_frames: int | tf.Tensor,
         temperature: float | tf.Tensor = 1.0,
         dequantization_noise: tf.Tensor | None = None,
-    ) -> tfd.TransformedDistribution:
+    ) -> Future:
         """p(x_{C+1..C+T} | x_1..x_C), the distribution of the continuous frames after a context.
 
         Nested from the top level down, see `future.py`. Its samples are those of `sample_frames`.

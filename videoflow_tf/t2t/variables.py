@@ -90,7 +90,8 @@ def _flow_step(step: FlowStep, coupling: str) -> Iterator[Slot]:
     yield Slot("invertible/U", step.conv.upper)
     yield Slot("invertible/sign_S", step.conv.sign_s)
     yield Slot("invertible/log_S", step.conv.log_s)
-    yield from _scoped(f"{coupling}/nn", _conv_stack(step.coupling.network, interleaved=step.coupling.parameters_per_channel == 2))
+    interleaved = step.coupling.parameters_per_channel > 1
+    yield from _scoped(f"{coupling}/nn", _conv_stack(step.coupling.network, interleaved))
 
 
 def _actnorm(bias: tf.Variable, log_scale: tf.Variable, time_step: int | None = None) -> Iterator[Slot]:
