@@ -13,9 +13,9 @@ import tensorflow as tf
 
 M = TypeVar("M", bound=tf.Module)
 
-# More modules than this, and a trace is called, not copied into the graph of its caller: a model of 24 steps a level
-# then starts in two thirds of the time. A call costs some 50 microseconds, 3 % of a training step of a small model.
-_MOST_INLINED = 4
+# More modules than this share a trace: a model of 24 steps a level then starts in half of the time. A call costs some 50
+# microseconds, too much for the 3 % of a training step that this is of a small model, whose graph is traced whole.
+_MOST_APART = 4
 
 
 def values_of(module: tf.Module) -> list[tf.Tensor]:
@@ -47,16 +47,23 @@ def recomputed(module: tf.Module, method: Callable[..., Any]) -> Callable[..., A
 
 
 def shared_trace(function: Callable[..., Any], calls: int) -> Callable[..., Any]:
-    """A function of nests of tensors, to be called so many times in a graph, that is traced once."""
-    attributes = {"_noinline": True} if calls > _MOST_INLINED else None
-    return tf.function(function, autograph=False, experimental_attributes=attributes)
+    """A function of nests of tensors that, called many times in a graph, is traced once.
+
+    It is optimised by itself, so its results may differ in the last bits from those of the plain function.
+    """
+    if calls <= _MOST_APART:
+        return function
+    # Not copied into the graph of its caller, so that it is optimised and loaded once, too.
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def shared_method(modules: Sequence[tf.Module], method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method(module, *tensors)` for modules of the same structure, traced once for all of them.
+    """`method(module, *tensors)` for modules of the same structure, of which many share a trace, as `shared_trace`.
 
-    What is not a variable (sizes, names, rates) is taken from the first of them.
+    What is not a variable (sizes, names, rates) is then taken from the first of them.
     """
+    if len(modules) <= _MOST_APART:
+        return method
     run = shared_trace(lambda values, *args: method(with_values(modules[0], values), *args), len(modules))
     return lambda module, *args: run(values_of(module), *args)
 
