@@ -90,5 +90,6 @@ METRICS = Registry(
         "fvd": "videoflow_tf.metrics.fvd:FVD",
         "diversity": "videoflow_tf.metrics.diversity:Diversity",
         "vgg_diversity": "videoflow_tf.metrics.vgg_metrics:VGGDiversity",
+        "legal_futures": "videoflow_tf.metrics.legal_futures:LegalFutures",
     },
 )

@@ -55,7 +55,7 @@ def test_recomputation_has_the_gradients_of_the_module(compiled, shared):
     module = Pair(1.0, 2.0, 3.0, 4.0)
     function = recomputed(module, Pair.__call__)
     if shared:
-        method = shared_method([module] * 9, lambda pair, x: recomputed(pair, Pair.__call__)(x))
+        method = shared_method(module, lambda pair, x: recomputed(pair, Pair.__call__)(x), calls=9)
         function = lambda x: method(module, x)  # noqa: E731
     if compiled:
         function = tf.function(function)
@@ -72,7 +72,7 @@ def test_one_trace_serves_many_modules():
         return module(x)
 
     modules = [Pair(1.0 + i, 2.0, 3.0, 4.0 - i) for i in range(9)]
-    shared = shared_method(modules, method)
+    shared = shared_method(modules[0], method, calls=9)
     for module in modules:
         np.testing.assert_allclose(shared(module, X), module(X), rtol=1e-12)
         found = gradients(lambda x, module=module: shared(module, x), module)

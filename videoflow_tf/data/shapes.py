@@ -18,12 +18,14 @@ split occurs in another.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.source import Source
+from videoflow_tf.errors import UserError
 from videoflow_tf.seeds import fold_in, split_seed, uniform_int
 
 SHAPES = ("circle", "square", "triangle")
@@ -42,6 +44,7 @@ SIZES = {
 
 _DEFAULT_NUM_VIDEOS = 256
 _HELD_OUT_SEED = 1903_01434
+_ROUNDING = 1  # Levels by which the same video may differ between machines.
 
 
 class Shapes(Source):
@@ -142,3 +145,54 @@ def render(
     coverage = tf.clip_by_value(0.5 - distance / pixel, 0.0, 1.0)[..., None]
     contrast = tf.cast(colour, tf.float32)[:, None, None, None, :] - background
     return tf.cast(tf.round(background + coverage * contrast), tf.uint8)
+
+
+class Futures(NamedTuple):
+    """The P ways in which a video can go on."""
+
+    frames: np.ndarray  # uint8 [P, N, H, W, 3].
+    directions: np.ndarray  # int [P], indices into `DIRECTIONS`.
+    whole: np.ndarray  # bool [P, N]: the shape is in the picture as a whole.
+
+
+def possible_futures(context: np.ndarray, num_frames: int, background: int) -> Futures:
+    """All ways in which a video can go on, found by rendering the candidates.
+
+    The first frame tells shape, size and colour and leaves all directions open; the second tells the direction. Sizes
+    that cannot be told apart are all possible, so that a direction may occur several times.
+
+    Args:
+      context: uint8 [K, H, W, 3], the frames of a video from its beginning on.
+      num_frames: N, how many to render after them.
+      background: grey value in 0 .. 255.
+
+    Raises:
+      UserError: no video begins like this.
+    """
+    contrasts = COLOURS - np.float64(background)
+    contrast = (context[0] - np.float64(background)).sum(axis=(0, 1))  # [3], a multiple of one of them.
+    colour = COLOURS[np.argmax(contrasts @ contrast / np.linalg.norm(contrasts, axis=1))]
+
+    def videos(shape: np.ndarray, size: np.ndarray, direction: np.ndarray, count: int) -> np.ndarray:
+        times = np.tile(np.arange(count, dtype=np.float32), [len(shape), 1])
+        colours = np.tile(colour, [len(shape), 1])
+        look = {"frame_size": context.shape[1], "background": background}
+        return render(shape, size, colours, direction, times, **look).numpy()
+
+    def begins_with(videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        return (np.abs(videos - frames.astype(np.int16)) <= _ROUNDING).all(axis=(1, 2, 3, 4))
+
+    shape, size = (part.ravel() for part in np.meshgrid(np.arange(len(SHAPES)), _ALL_SIZES, indexing="ij"))
+    found = begins_with(videos(shape, size, np.zeros([len(shape), 2], np.float32), 1), context[:1])
+    shape, size = (np.repeat(part[found], len(DIRECTIONS)) for part in (shape, size))
+    directions = np.tile(np.arange(len(DIRECTIONS)), found.sum())
+    frames = videos(shape, size, DIRECTIONS[directions], len(context) + num_frames)
+    possible = begins_with(frames[:, : len(context)], context)
+    if not possible.any():
+        raise UserError(
+            f"no video of the dataset shapes on a background of {background} begins with the frames given; "
+            "give frames of such a video from its first on"
+        )
+    times = np.arange(len(context), len(context) + num_frames)
+    whole = times + size[possible, None] <= CANVAS / 2  # It moves by a unit a frame along at least one axis.
+    return Futures(frames[possible, len(context) :], directions[possible], whole)

@@ -55,10 +55,10 @@ class Conv3DEncoder(WindowEncoder):
         ]
         self.last = EdgeConv2D(inner, 2 * channels, None, kernel_size=1, dtype=dtype, name="last")
         # One trace for all branches of the same dilation.
-        alike = list(zip(*self.blocks, strict=True))
+        branches, calls = (self.blocks or [[]])[0], len(self.blocks) * len(self.dilations)
         fold_branch = lambda branch, steps: branch.fold(self.size, steps)  # noqa: E731
-        self._fold_branch = [shared_method(branches, fold_branch) for branches in alike]
-        self._apply_branch = [shared_trace(branches[0].apply, len(branches)) for branches in alike]
+        self._fold_branch = [shared_method(branch, fold_branch, calls) for branch in branches]
+        self._apply_branch = [shared_trace(branch.apply, calls) for branch in branches]
 
     def fold(self) -> Weights:
         blocks = zip(self.blocks, self._steps(), strict=True)

@@ -43,10 +43,10 @@ class Level(tf.Module):
         self.flow, self.prior = flow, prior
         self._dropout = dropout
         # One trace for all steps.
-        size, step = prior.latent_shape[:2], self.steps[0]
-        self._encode_step = shared_method(self.steps, _encode_step)
-        self._fold_step = shared_method(self.steps, lambda step: step.fold_inverse(size))
-        self._decode_step = shared_trace(step.apply_inverse, len(self.steps))
+        size, step, depth = prior.latent_shape[:2], self.steps[0], len(self.steps)
+        self._encode_step = shared_method(step, _encode_step, depth)
+        self._fold_step = shared_method(step, lambda step: step.fold_inverse(size), depth)
+        self._decode_step = shared_trace(step.apply_inverse, depth)
 
     @property
     def squeeze(self) -> Squeeze:

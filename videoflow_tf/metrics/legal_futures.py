@@ -1,0 +1,114 @@
+"""Legal futures: how many samples are what the generator of the moving shapes could have shown after these frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.shapes import BACKGROUNDS, possible_futures
+from videoflow_tf.errors import UserError
+from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, curve_statistics
+
+_CONTRAST = 64  # Levels: a pixel further than this from the background, in some channel, is one of the shape.
+_LEAST_IOU = 0.7
+_MOST_COLOUR_ERROR = 32  # Levels.
+_LEAST_PIXELS = 10
+_LEAST_FRAME_SIZE = 16
+_MOST_CONTEXT = 3  # Frame 3 is the last that shows the largest shape, of 1.5 units, as a whole.
+
+
+class LegalFutures(SampleMetric):
+    """The share of samples that are legal: right in every frame for one and the same direction of those still open.
+
+    A frame is right for a direction if two things hold. The mask of its shape and the true one there overlap, as
+    intersection over union, by at least 0.7; and inside the true mask, its colour is wrong by at most 32 levels, as a
+    mean over pixels and channels. A frame does not count where the true shape is leaving the picture and has fewer
+    than 10 pixels left; while the shape is there as a whole every frame counts, however small it is.
+    """
+
+    name = "legal_futures"
+    label = "Legal futures"
+    unit = "share of samples"
+
+    def __init__(self, num_samples: int, config: VideoFlowConfig) -> None:
+        super().__init__(num_samples)
+        self._background = BACKGROUNDS[config.shapes_background]
+
+    @classmethod
+    def from_options(cls, options: MetricOptions) -> LegalFutures:
+        return cls(options.num_samples, options.config)
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "contrast": _CONTRAST,
+            "least_iou": _LEAST_IOU,
+            "most_colour_error": _MOST_COLOUR_ERROR,
+            "least_pixels": _LEAST_PIXELS,
+        }
+
+    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
+        if config.dataset != "shapes":
+            raise UserError(
+                f"{self.name} knows the possible futures of the dataset shapes alone, got {config.dataset}; leave it out"
+            )
+        if config.frame_size < _LEAST_FRAME_SIZE:
+            raise UserError(
+                f"{self.name} needs frames of at least {_LEAST_FRAME_SIZE} pixels, got {config.frame_size}; leave it out"
+            )
+        if config.num_context > _MOST_CONTEXT:
+            raise UserError(
+                f"{self.name} needs the whole shape in the first frame predicted: at most {_MOST_CONTEXT} frames "
+                f"given, got num_context={config.num_context}; leave it out"
+            )
+
+    def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """float64 [N + 2]: the share of samples that are legal up to and including each frame; of frames that are
+        empty; the number of different directions among the legal samples."""
+        futures = possible_futures(context, samples.shape[1], self._background)
+        masks, true_masks = self._masks(samples), self._masks(futures.frames)
+        true_pixels = true_masks.sum(axis=(2, 3))
+        counts = (true_pixels >= _LEAST_PIXELS) | (futures.whole & (true_pixels > 0))  # [P, N]
+        right = np.ones([len(counts), *masks.shape[:2]], bool)  # [P, S, N]
+        for p, t in np.argwhere(counts):
+            right[p, :, t] = _right(samples[:, t], masks[:, t], futures.frames[p, t], true_masks[p, t])
+        legal = np.logical_and.accumulate(right, axis=2)
+        directions = np.unique(futures.directions[legal[:, :, -1].any(axis=1)])
+        # An empty frame is a fault only where the shape is in the picture, whatever its direction.
+        empty = ~masks[:, counts.all(axis=0)].any(axis=(2, 3))
+        return np.array([*legal.any(axis=0).mean(axis=0), empty.mean(), len(directions)])
+
+    def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
+        """`mean` and `per_video` are about whole samples, `per_frame` about samples up to and including the frame.
+
+        `first_frames`: the share of legal first frames; `empty_frames`: of frames without a shape that should have one;
+        `directions`: how many different ones the legal samples of a video have. Each with `mean`, `standard_error` and
+        `per_video`.
+        """
+        curves, empty, directions = measurements[:, :-2], measurements[:, -2], measurements[:, -1]
+        return {
+            **curve_statistics(curves),
+            **_of_videos(curves[:, -1]),
+            "first_frames": _of_videos(curves[:, 0]),
+            "empty_frames": _of_videos(empty),
+            "directions": _of_videos(directions),
+        }
+
+    def _masks(self, frames: np.ndarray) -> np.ndarray:
+        """Where the shape is: uint8 [..., 3] -> bool [...]."""
+        return (np.abs(frames.astype(np.int16) - self._background) > _CONTRAST).any(axis=-1)
+
+
+def _right(frames: np.ndarray, masks: np.ndarray, true_frame: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
+    """Which of uint8 [S, H, W, 3], with the masks bool [S, H, W], are right: bool [S]."""
+    intersection = masks[:, true_mask].sum(axis=1)
+    union = masks.sum(axis=(1, 2)) + true_mask.sum() - intersection
+    errors = np.abs(frames[:, true_mask].astype(np.int16) - true_frame[true_mask]).mean(axis=(1, 2))
+    return (intersection / union >= _LEAST_IOU) & (errors <= _MOST_COLOUR_ERROR)
+
+
+def _of_videos(values: np.ndarray) -> dict[str, Any]:
+    """Mean and standard error of [V]."""
+    statistics = curve_statistics(values[:, None])
+    return {name: statistics[name] for name in ("mean", "standard_error", "per_video")}
