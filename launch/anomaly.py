@@ -8,11 +8,9 @@ film strip. Writes a figure (PNG) and the numbers (JSON) to W/eval; their names 
 import cli
 from absl import flags
 
-from videoflow_tf.config import SPLITS
-
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to take.")
+_WORKDIR = cli.define_workdir()
+_DATA_DIR = cli.define_data_dir()
+_SPLIT = cli.define_split("Videos to take.")
 _NUM_VIDEOS = flags.DEFINE_integer(
     "num_videos", None, "The first so many of them, for out-of-sequence detection; default: 64, or all of fewer.", 1
 )
@@ -21,7 +19,7 @@ _VIDEO_FILE = flags.DEFINE_string("video_file", None, "Score the frames of this 
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", None, "Score no more frames; default: as in evaluation with --video, 1000 with --video_file.", 2
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the dequantisation noise.", 0)
+_SEED = cli.define_seed("Seed of the dequantisation noise.")
 
 
 @flags.multi_flags_validator(["video", "video_file"], message="give --video or --video_file, not both")

@@ -8,17 +8,16 @@ interruption, it goes on where it was.
 import cli
 from absl import flags
 
-from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.arguments import checked_names, checked_temperatures
 from videoflow_tf.registry import METRICS
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
+_WORKDIR = cli.define_workdir(required=False)
+_DATA_DIR = cli.define_data_dir()
 _METRICS = flags.DEFINE_list(
     "metrics", ["bits_per_pixel"], f"What to measure, comma-separated, of {', '.join(METRICS)}."
 )
-_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to evaluate on.")
+_SPLIT = cli.define_split("Videos to evaluate on.")
 _NUM_VIDEOS = flags.DEFINE_integer("num_videos", None, "The first so many of them; default: 256, or all of fewer.", 1)
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "Futures sampled of each video.", 1)
 _NUM_FRAMES = flags.DEFINE_integer(
@@ -39,7 +38,7 @@ _SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the SavedMod
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 16, "Videos or samples at a time; matters to memory and speed only.", 1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples and of the dequantisation noise.", 0, MAX_SEED)
+_SEED = cli.define_seed("Seed of the samples and of the dequantisation noise.")
 
 
 def main(argv: list[str]) -> None:

@@ -1,9 +1,8 @@
 """Exports the newest checkpoint as a SavedModel: python launch/export.py --workdir=W -> W/export."""
 
 import cli
-from absl import flags
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = cli.define_workdir()
 
 
 def main(argv: list[str]) -> None:

@@ -12,19 +12,18 @@ from pathlib import Path
 import cli
 from absl import flags
 
-from videoflow_tf.config import SPLITS
 from videoflow_tf.errors import UserError
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; score: where to keep the result, if anywhere.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "build: folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "build: videos to show.")
+_WORKDIR = cli.define_workdir("Folder of the run; score: where to keep the result, if anywhere.", required=False)
+_DATA_DIR = cli.define_data_dir("build: folder of the prepared dataset; not needed for shapes.")
+_SPLIT = cli.define_split("build: videos to show.")
 _NUM_VIDEOS = flags.DEFINE_integer("num_videos", 20, "build: real clips, and as many generated ones.", 1)
 _SAME_VIDEOS = flags.DEFINE_boolean("same_videos", False, "build: generate from the videos that are shown real, too.")
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 10, "build: frames to generate.", 1)
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.5, "build: factor of the prior's sigma.", 0)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "build: how long a clip is shown.", 0.1)
 _FRAMES_PER_SECOND = flags.DEFINE_float("frames_per_second", 8.0, "build: speed of a clip.", 0.1, 60.0)
-_SEED = flags.DEFINE_integer("seed", 0, "build: seed of the samples.", 0)
+_SEED = cli.define_seed("build: seed of the samples.")
 
 _ACTIONS = ("build", "score")
 

@@ -7,11 +7,9 @@ animation (GIF) and what they are (JSON) to W/eval; their names begin with inter
 import cli
 from absl import flags
 
-from videoflow_tf.config import SPLITS
-
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to take the frames from.")
+_WORKDIR = cli.define_workdir()
+_DATA_DIR = cli.define_data_dir()
+_SPLIT = cli.define_split("Videos to take the frames from.")
 _VIDEO = flags.DEFINE_integer("video", 0, "Index of the video whose first frame is one end.", 0)
 _OTHER_VIDEO = flags.DEFINE_integer("other_video", None, "Index of the video whose last frame is the other end.", 0)
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", None, "Length of the videos; default: as in evaluation.", 1)

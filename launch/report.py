@@ -6,9 +6,8 @@ Curves, results, strips, animations, configuration and the commands to repeat it
 from pathlib import Path
 
 import cli
-from absl import flags
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = cli.define_workdir()
 
 
 def main(argv: list[str]) -> None:

@@ -8,17 +8,16 @@ they are to a .json. Hundreds of frames need no more memory than ten.
 import cli
 from absl import flags
 
-from videoflow_tf.config import SPLITS
 from videoflow_tf.studies.arguments import PICTURES, SIMILARITIES, check_pictures
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
-_SPLIT = flags.DEFINE_enum("split", "test", SPLITS, "Videos to take the context from.")
+_WORKDIR = cli.define_workdir()
+_DATA_DIR = cli.define_data_dir()
+_SPLIT = cli.define_split("Videos to take the context from.")
 _NUM_VIDEOS = flags.DEFINE_integer("num_videos", 1, "The first so many of them.", 1)
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 3, "Futures of each.", 1)
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 10, "Frames to generate.", 1)
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.5, "Factor of the prior's sigma; 0: its mean, 1: as trained.", 0)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.", 0)
+_SEED = cli.define_seed("Seed of the samples.")
 _CHOOSE = flags.DEFINE_enum(
     "choose", None, SIMILARITIES, "Show only the best and the worst sample, by the mean over frames of this."
 )

@@ -49,19 +49,18 @@ class LegalFutures(SampleMetric):
         }
 
     def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        if config.dataset != "shapes":
-            raise UserError(
-                f"{self.name} knows the possible futures of the dataset shapes alone, got {config.dataset}; leave it out"
-            )
-        if config.frame_size < _LEAST_FRAME_SIZE:
-            raise UserError(
-                f"{self.name} needs frames of at least {_LEAST_FRAME_SIZE} pixels, got {config.frame_size}; leave it out"
-            )
-        if config.num_context > _MOST_CONTEXT:
-            raise UserError(
-                f"{self.name} needs the whole shape in the first frame predicted: at most {_MOST_CONTEXT} frames "
-                f"given, got num_context={config.num_context}; leave it out"
-            )
+        needs = (
+            (config.dataset == "shapes", "the dataset shapes, whose futures are known", config.dataset),
+            (
+                config.frame_size >= _LEAST_FRAME_SIZE,
+                f"frames of at least {_LEAST_FRAME_SIZE} pixels",
+                config.frame_size,
+            ),
+            (1 <= config.num_context <= _MOST_CONTEXT, f"1 to {_MOST_CONTEXT} frames given", config.num_context),
+        )
+        for met, what, got in needs:
+            if not met:
+                raise UserError(f"{self.name} needs {what}, got {got}; leave it out of the metrics")
 
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
         """float64 [N + 2]: the share of samples that are legal up to and including each frame; of frames that are

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from videoflow_tf.files import write_json
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.workdir import latest_checkpoint
@@ -67,7 +68,7 @@ def export_model(model: VideoFlow, folder: str | Path) -> None:
     signatures = {"predict": module.predict, "bits_per_pixel": module.bits_per_pixel}
     tf.saved_model.save(module, str(temporary), signatures=signatures)
     description = {"step": int(model.step.numpy()), "config": json.loads(model.config.to_json())}
-    (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    write_json(temporary / _DESCRIPTION, description)
     # A folder cannot be replaced in one go: a kill between these two leaves none, and `is_exported` says so.
     if folder.exists():
         os.rename(folder, old)

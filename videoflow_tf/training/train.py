@@ -28,7 +28,7 @@ _SECONDS_TO_WAIT_FOR_CHIEF = 3600
 def train(
     config: VideoFlowConfig,
     workdir: str | Path,
-    data_dir: str | None,
+    data_dir: str | None = None,
     strategy_name: str = "one_device",
     deterministic: bool = False,
     jit_compile: bool | None = None,
