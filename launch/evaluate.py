@@ -1,6 +1,7 @@
 """Measures a trained model: python launch/evaluate.py --workdir=W [--data_dir=D] [--metrics=...] -> W/eval.
 
-Metrics: bits_per_pixel; on samples psnr, ssim, vgg_cosine (best, mean and worst sample), fvd, diversity, vgg_diversity.
+Metrics: bits_per_pixel; on samples psnr, ssim, vgg_cosine (best, mean and worst sample), fvd, diversity, vgg_diversity,
+legal_futures (moving shapes alone).
 Writes W/eval/metrics.json and curves.png; with --temperatures temperature_sweep.json and .png. Started again after an
 interruption, it goes on where it was.
 """

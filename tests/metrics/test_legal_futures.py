@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import TINY
 from videoflow_tf.data import eval_videos
 from videoflow_tf.data import shapes as shapes_lib
 from videoflow_tf.errors import UserError
@@ -14,8 +15,6 @@ from videoflow_tf.files import read_json
 from videoflow_tf.metrics.legal_futures import LegalFutures
 from videoflow_tf.metrics.metric import MetricOptions
 from videoflow_tf.registry import METRICS
-
-from ..conftest import TINY
 
 FRAMES = 4  # Predicted.
 
@@ -135,17 +134,17 @@ def test_threshold_of_the_overlap():
     mask = FUTURES[1, 0].any(axis=-1)
     rows, columns = np.nonzero((FUTURES[1, 0] > 64).any(axis=-1))
     assert mask.sum() >= len(rows) > 100
-    for kept, legal in ((np.ceil(0.7 * len(rows)), 1), (np.ceil(0.7 * len(rows)) - 1, 0)):
+    least = int(np.ceil(0.7 * len(rows)))
+    for kept, legal in ((least, 1), (least - 1, 0)):
         frame = FUTURES[1, 0].copy()
-        # Just so dark that it is none of the shape's any more, and the colour far from its threshold.
-        lost = slice(int(kept), None)
-        frame[rows[lost], columns[lost]] = (64, 0, 0)
+        frame[rows[kept:], columns[kept:]] = (64, 0, 0)  # Just too dark to be one of the shape's.
         assert measure([frame[None]])[0] == legal
-        # As many pixels around it instead: the intersection is whole, the union grows.
+    # Pixels around it instead: the intersection is whole, the union grows.
     more = np.argwhere(~mask)
-    for added, legal in ((np.floor(len(rows) * 3 / 7), 1), (np.floor(len(rows) * 3 / 7) + 1, 0)):
+    most = len(rows) * 3 // 7
+    for added, legal in ((most, 1), (most + 1, 0)):
         frame = FUTURES[1, 0].copy()
-        frame[tuple(more[: int(added)].T)] = (65, 65, 65)
+        frame[tuple(more[:added].T)] = (65, 65, 65)
         assert measure([frame[None]])[0] == legal
 
 

@@ -98,4 +98,5 @@ def test_flags_give_what_a_protocol_says():
         "fvd": {"fvd_draws": 2, "fvd_context": False, "num_frames": 4, "i3d_path": "I3D"},
         "diversity": sampled,
         "vgg_diversity": sampled | {"vgg_weights": "VGG16.h5"},
+        "legal_futures": sampled,
     }
