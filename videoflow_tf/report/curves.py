@@ -30,7 +30,9 @@ def read_scalars(folder: Path) -> dict[str, Curve]:
     for tag in events.Tags()["tensors"]:
         if events.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
             continue
-        points = {event.step: float(make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)}
+        # The names of files written within a second need not be in their order.
+        tensors = sorted(events.Tensors(tag), key=lambda event: event.wall_time)
+        points = {event.step: float(make_ndarray(event.tensor_proto)) for event in tensors}
         steps = sorted(points)
         curves[tag] = Curve(steps, [points[step] for step in steps])
     return curves
