@@ -61,6 +61,9 @@ ENCODERS = {
     "pointwise_standard": {"latent_encoder": "pointwise", "pointwise_scale": "standard"},
 }
 
+# So many steps and blocks that they share their traces.
+DEEP = {"depth": 9, "latent_encoder_depth": 9}
+
 
 @pytest.fixture(params=ENCODERS)
 def encoder_changes(request) -> dict:

@@ -63,15 +63,19 @@ def test_many_values_are_scored_for_a_context_batch_of_one(make_model, make_fram
 
 
 def test_seeds(make_model, make_video):
-    future = make_model().future(make_video(2, 2), 2)
-    for distribution in (future, future.distribution):
-        first, again, other = (distribution.sample(2, seed=seed).numpy() for seed in ((1, 2), (1, 2), (1, 3)))
+    model, context = make_model(), make_video(2, 2)
+    future = model.future(context, 2)
+
+    def predict(count: int, seed) -> tf.Tensor:
+        return model.predict_frames(np.stack([context[0]] * count), 3, seed=seed)
+
+    for draw in (future.sample, future.distribution.sample, predict):
+        first, again, other = (draw(2, seed=seed).numpy() for seed in ((1, 2), (1, 2), (1, 3)))
         np.testing.assert_array_equal(first, again)
-        assert not np.allclose(first, other)
-        assert not np.allclose(first[0], first[1])
-    numbers = [future.sample(seed=seed).numpy() for seed in (7, (0, 7), 8)]
-    np.testing.assert_array_equal(numbers[0], numbers[1])
-    assert not np.allclose(numbers[0], numbers[2])
+        assert not np.allclose(first, other) and not np.allclose(first[0], first[1])
+        numbers = [draw(2, seed=seed).numpy() for seed in (7, (0, 7), 8, None, None)]
+        np.testing.assert_array_equal(*numbers[:2])
+        assert not np.allclose(*numbers[1:3]) and not np.allclose(*numbers[3:])
 
 
 @pytest.mark.parametrize("seeds", [tf.constant([3, 4]), tf.constant([[0, n] for n in range(6)])], ids=["one", "each"])

@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
-import tensorflow as tf
 
-from videoflow_tf.errors import UserError
+from tests.checks import refused
 from videoflow_tf.model.future_sampler import FutureSampler
 
 
@@ -42,10 +40,9 @@ def test_has_the_distribution_of_the_models_own_samples(make_model, make_video):
 
 def test_frames_that_are_not_finite(make_model, make_video):
     model = make_model()
-    model.trainable_variables[0].assign(tf.fill(model.trainable_variables[0].shape, tf.constant(np.nan, tf.float64)))
-    with pytest.raises(UserError, match="sample of video 7 at temperature 0.5 is not finite") as error:
+    model.trainable_variables[0].assign(np.nan * model.trainable_variables[0])
+    with refused("sample of video 7 at temperature 0.5 is not finite"):
         FutureSampler(model)(make_video(1, 2)[0], 2, 0.5, 0, 7, 1)
-    assert "\n" not in str(error.value)
 
 
 def test_batches_are_as_large_as_asked_for(make_model, make_video):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.checks import assert_all_close
 from tests.conftest import TINY
 from videoflow_tf.model.prior import LatentPrior, LevelLatents
 
@@ -34,84 +35,54 @@ def standardized(prior: LatentPrior, clip: LevelLatents, condition=None) -> np.n
     return ((clip.latents - gaussian.mean) * tf.exp(-gaussian.log_std)).numpy()
 
 
-def draw(prior: LatentPrior, context: LevelLatents, hidden, noise, temperature=1.0, condition=None) -> tf.Tensor:
-    """The latents after the context."""
-    state, drawer = prior.sampler(context, temperature, condition)
-    return drawer(state, hidden, noise)[1]
+def draw(prior: LatentPrior, clip: LevelLatents, given: int, noise, temperature=1.0, condition=None) -> list[tf.Tensor]:
+    """The latents after the first `given` ones of a clip, for its hidden ones; drawn at once, and the first apart."""
+    drawn = []
+    for parts in ([ALL], [slice(0, 1), slice(1, None)]):
+        state, drawer = prior.sampler(cut(clip, ALL, slice(given)), temperature, condition)
+        latents = []
+        for part in parts:
+            hidden = None if clip.hidden is None else clip.hidden[:, given:][:, part]
+            state, z = drawer(state, hidden, tf.constant(noise)[:, part])
+            latents.append(z)
+        drawn.append(tf.concat(latents, axis=1))
+    return drawn
 
 
-ALL, FIRST = slice(None), slice(None, 1)
+ALL = slice(None)
 
 
 @LEVELS
-def test_sampling_frame_by_frame_inverts_the_parallel_path(build, encoder_changes, level):
+@pytest.mark.parametrize("condition", [None, False])
+def test_sampling_frame_by_frame_inverts_the_parallel_path(build, encoder_changes, level, condition):
     prior, clip = build(level, **encoder_changes)
-    noise = standardized(prior, clip)
+    condition = None if condition is None else tf.constant(condition)
+    noise = standardized(prior, clip, condition)
     for given in range(1, FRAMES):  # Contexts shorter and longer than the window.
-        hidden = None if level == TOP else clip.hidden[:, given:]
-        context = cut(clip, ALL, slice(given))
-        drawn = draw(prior, context, hidden, tf.constant(noise[:, given:]))
-        np.testing.assert_allclose(drawn, clip.latents[:, given:], atol=1e-9)
+        for drawn in draw(prior, clip, given, noise[:, given:], condition=condition):
+            np.testing.assert_allclose(drawn, clip.latents[:, given:], atol=1e-9)
 
 
 @LEVELS
-@pytest.mark.parametrize("given", [1, 3])
-def test_drawing_goes_on_where_it_stopped(build, encoder_changes, level, given):
-    prior, clip = build(level, **encoder_changes)
-    hidden = None if level == TOP else clip.hidden[:, given:]
-    noise = tf.constant(standardized(prior, clip)[:, given:])
-    context = cut(clip, ALL, slice(given))
-    whole = draw(prior, context, hidden, noise)
-    state, drawer = prior.sampler(context, 1.0)
-    parts = []
-    for part in (slice(0, 1), slice(1, None)):
-        state, z = drawer(state, None if hidden is None else hidden[:, part], noise[:, part])
-        parts.append(z)
-    np.testing.assert_allclose(tf.concat(parts, axis=1), whole, rtol=1e-12, atol=1e-12)
-
-
-@LEVELS
-@pytest.mark.parametrize("temperature", [0.0, 0.4])
-def test_temperature_multiplies_sigma(build, encoder_changes, level, temperature):
-    # Weights moved less than elsewhere: free-running dynamics of random weights explode.
-    prior, clip = build(level, moved=0.02, **encoder_changes)
-    hidden = None if level == TOP else clip.hidden[:, 1:]
-    noise = np.random.default_rng(9).normal(size=clip.latents[:, 1:].shape)
-    drawn = draw(prior, cut(clip, ALL, FIRST), hidden, tf.constant(noise), temperature)
-    joined = clip._replace(latents=tf.concat([clip.latents[:, :1], drawn], axis=1))
-    np.testing.assert_allclose(standardized(prior, joined)[:, 1:], temperature * noise, atol=1e-9)
-
-
-@LEVELS
-def test_early_frames_have_the_gaussian_of_the_level_alone(build, encoder_changes, level):
+def test_a_later_start_or_a_shorter_clip_changes_no_gaussian(build, encoder_changes, level):
     prior, clip = build(level, **encoder_changes)
     window = prior.encoder.window
-    own = prior.own_gaussian(clip.hidden, BATCH, FRAMES)
     every = prior.sequence(clip, 0)
-    np.testing.assert_array_equal(every.mean[:, :window], own.mean[:, :window])
-    np.testing.assert_array_equal(every.log_std[:, :window], own.log_std[:, :window])
-    assert not np.allclose(every.mean[:, window:], own.mean[:, window:])
     for start in range(FRAMES):
-        later = prior.sequence(clip, start)
-        np.testing.assert_allclose(later.mean, every.mean[:, start:], atol=1e-12)
-        np.testing.assert_allclose(later.log_std, every.log_std[:, start:], atol=1e-12)
-    short = prior.sequence(cut(clip, ALL, slice(window)), 0)
-    np.testing.assert_array_equal(short.mean, own.mean[:, :window])
+        assert_all_close(prior.sequence(clip, start), [t[:, start:] for t in every], atol=1e-12)
+    assert_all_close(prior.sequence(cut(clip, ALL, slice(window)), 0), [t[:, :window] for t in every])
 
 
 @LEVELS
 def test_condition_switches_the_past_off(build, encoder_changes, level):
     prior, clip = build(level, **encoder_changes)
     own = prior.own_gaussian(clip.hidden, BATCH, FRAMES)
-    off = prior.sequence(clip, 0, tf.constant(False))
-    np.testing.assert_array_equal(off.mean, own.mean)
-    np.testing.assert_array_equal(off.log_std, own.log_std)
-    np.testing.assert_array_equal(prior.sequence(clip, 0, tf.constant(True)).mean, prior.sequence(clip, 0).mean)
-    noise = standardized(prior, clip, tf.constant(False))
-    hidden = None if level == TOP else clip.hidden[:, 2:]
-    context = cut(clip, ALL, slice(2))
-    drawn = draw(prior, context, hidden, tf.constant(noise[:, 2:]), condition=tf.constant(False))
-    np.testing.assert_allclose(drawn, clip.latents[:, 2:], atol=1e-9)
+    assert_all_close(prior.sequence(clip, 0, tf.constant(False)), own)
+    on = prior.sequence(clip, 0, tf.constant(True))
+    assert_all_close(on, prior.sequence(clip, 0))
+    window = prior.encoder.window
+    assert_all_close([t[:, :window] for t in on], [t[:, :window] for t in own])  # Frames without enough past.
+    assert not np.allclose(on.mean[:, window:], own.mean[:, window:])
 
 
 def test_the_top_prior_without_a_past_is_learned_or_standard(build):
@@ -124,5 +95,5 @@ def test_the_top_prior_without_a_past_is_learned_or_standard(build):
     gaussian = standard.sequence(clip, 0)
     assert gaussian.mean.shape == clip.latents.shape
     assert not gaussian.mean.numpy().any() and not gaussian.log_std.numpy().any()
-    drawn = draw(standard, clip, None, clip.latents[:, :3], 0.5)
-    np.testing.assert_array_equal(drawn, 0.5 * clip.latents[:, :3])
+    for drawn in draw(standard, clip, 1, clip.latents[:, :3], temperature=0.5):
+        np.testing.assert_array_equal(drawn, 0.5 * clip.latents[:, :3])

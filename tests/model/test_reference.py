@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests import reference
-from tests.conftest import ENCODERS
+from tests.conftest import DEEP, ENCODERS
 from videoflow_tf.model.likelihood import frame_log_probs
 from videoflow_tf.seeds import split_seed, standard_normal
 
@@ -20,6 +20,7 @@ CHANGES = {
     "three_levels": {"levels": 3},
     "one_level": {"levels": 1},
     "relu_in_couplings": {"coupling_activation": "relu"},
+    "deep": DEEP | {"moved": 0.02},
     "single_frames": {"conditional": False},
     "single_frames_of_a_standard_prior": {"conditional": False, "top_prior": "standard"},
 }
@@ -29,7 +30,7 @@ SEED = tf.constant([3, 4])
 @pytest.fixture(params=CHANGES)
 def model(request, make_model):
     # Moved less, the networks would be close to linear; more, and frames grow beyond all bounds as they are drawn.
-    return make_model(**CHANGES[request.param], moved=0.05)
+    return make_model(**({"moved": 0.05} | CHANGES[request.param]))
 
 
 def clip_and_noise(model, make_video, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ENCODERS
+from tests.conftest import DEEP, ENCODERS
+from videoflow_tf.model import pixels
 from videoflow_tf.model.level import Level
 
 SEED = tf.constant([3, 4])
 
 
-@pytest.mark.parametrize("encoder", ["conv3d_relu", "conv2d_first_frame", "conv_lstm", "pointwise_level"])
+@pytest.mark.parametrize("encoder", ["conv3d_relu", "conv2d_first_frame", "conv_lstm", "pointwise_level", "deep"])
 def test_chunks_change_no_sample(make_model, make_video, encoder):
-    model = make_model(moved=0.02, **ENCODERS[encoder])
+    model = make_model(moved=0.02, **(ENCODERS | {"deep": DEEP})[encoder])
     video = make_video(frames=2)
     whole, *chunked = (model.sample_frames(video, 5, 0.7, SEED, frames_at_once=most) for most in (10, 1, 4, None))
     assert whole.shape == (1, 2, 5, 8, 8, 3)
@@ -26,11 +27,15 @@ def test_number_of_frames_known_at_run_time(make_model, make_video):
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2, 8, 8, 3], tf.uint8), tf.TensorSpec([], tf.int32)])
     def draw(context, num_frames):
-        return model.future(context, num_frames, 0.7).sample(seed=SEED)
+        drawn = model.future(context, num_frames, 0.7).sample(seed=SEED)
+        return drawn, model.predict_frames(context, num_frames, 0.7, SEED)
 
     for num_frames in (1, 5, 7):
         expected = model.sample_frames(video, num_frames, 0.7, SEED)[0]
-        np.testing.assert_allclose(draw(video, num_frames), expected, rtol=1e-9, atol=1e-9)
+        drawn, predicted = draw(video, num_frames)
+        np.testing.assert_allclose(drawn, expected, rtol=1e-9, atol=1e-9)
+        for found in (predicted, model.predict_frames(video, tf.constant(num_frames), 0.7, SEED)):
+            np.testing.assert_array_equal(found, pixels.to_uint8(expected))
 
 
 @pytest.mark.parametrize(
@@ -45,9 +50,8 @@ def test_no_more_frames_together_than_asked_for(make_model, make_video, monkeypa
         return apply_decode(level, weights, y)
 
     monkeypatch.setattr(Level, "apply_decode", spy)
-    drawn = make_model(moved=0.005).sample_frames(
-        make_video(frames=2), num_frames, 0.5, SEED, frames_at_once=frames_at_once
-    )
+    model, video = make_model(moved=0.005), make_video(frames=2)
+    drawn = model.sample_frames(video, num_frames, 0.5, SEED, frames_at_once=frames_at_once)
     assert drawn.shape[2] == num_frames
     chunks = -(-num_frames // most)
     even = -(-num_frames // chunks)

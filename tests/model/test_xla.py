@@ -2,19 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.checks import assert_all_close, bits_and_gradients
+from tests.conftest import ENCODERS
 from videoflow_tf.training.optimizer import make_optimizer
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"frame_size": 20, "latent_dilations": (1, 2, 4)},
-        {"latent_encoder": "conv2d", "condition_on_first_frame": True},
-        {"latent_encoder": "conv_lstm"},
-    ],
-    ids=["conv3d", "conv2d", "conv_lstm"],
-)
-def test_bits_per_pixel_and_prediction_compile_under_xla(make_model, make_video, changes):
+@pytest.mark.parametrize("encoder", ["conv3d_gated_dilated", "conv2d_first_frame", "conv_lstm"])
+def test_bits_per_pixel_and_prediction_compile_under_xla(make_model, make_video, encoder):
+    changes = ENCODERS[encoder]
     size = changes.get("frame_size", 8)
     model, video = make_model("float32", **changes), make_video(2, 4, size)
     # XLA draws other numbers from the same seed: given noise, and temperature 0.
@@ -51,19 +46,7 @@ def test_the_training_step_compiles_under_xla(make_model, make_video, latent_enc
 
 @pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
 def test_gradients_under_xla(make_model, make_video, latent_encoder):
-    """With the noise given: from the same seed XLA draws other numbers."""
-    model = make_model("float64", latent_encoder=latent_encoder)
-    video = tf.constant(make_video())
-    seed = tf.constant([0, 1])
-    noise = tf.random.stateless_uniform(video.shape, seed)
-
-    def gradients():
-        bits, pairs = model._bits_and_gradients(video, noise, seed)
-        return bits, [gradient for gradient, _ in pairs]
-
-    (bits, plain), (compiled_bits, compiled) = (
-        tf.function(gradients, autograph=False, jit_compile=xla)() for xla in (False, True)
-    )
+    model = make_model(latent_encoder=latent_encoder)
+    (bits, plain), (compiled_bits, compiled) = (bits_and_gradients(model, make_video(), xla) for xla in (False, True))
     np.testing.assert_allclose(compiled_bits, bits, rtol=1e-6)
-    for a, b in zip(compiled, plain, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    assert_all_close(compiled, plain, rtol=1e-9, atol=1e-9)
