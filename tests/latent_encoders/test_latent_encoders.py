@@ -36,9 +36,11 @@ def sequence(encoder, latents: tf.Tensor, own: DiagonalGaussian | None, start: i
 
 
 @LEVELS
-def test_encoders_are_the_literal_ones(build, encoder_changes, level):
-    config = TINY.replace(**encoder_changes)
-    encoder, latents, own = build(level, **encoder_changes)
+@pytest.mark.parametrize("skip", [False, True])
+def test_encoders_are_the_literal_ones(build, encoder_changes, level, skip):
+    changes = encoder_changes | {"latent_skip": skip}
+    config = TINY.replace(**changes)
+    encoder, latents, own = build(level, **changes)
     assert encoder.window == reference.window(config)
     gaussian = sequence(encoder, latents, own, encoder.window)
     past = list(np.moveaxis(latents, 1, 0))
@@ -138,16 +140,10 @@ def test_a_new_encoder_predicts_a_standard_normal_or_the_last_latent(skip):
 
 
 @pytest.mark.parametrize(
-    ("kind", "option"),
-    [
-        ("conv3d", "latent_noise"),
-        ("conv2d", "latent_noise"),
-        ("conv_lstm", "latent_noise"),
-        ("conv3d", "latent_dropout"),
-    ],
+    ("kind", "option"), [("conv3d", "noise"), ("conv2d", "noise"), ("conv_lstm", "noise"), ("conv3d", "dropout")]
 )
 def test_noise_and_dropout_follow_the_seed(build, kind, option):
-    encoder, latents, _ = build(TOP, latent_encoder=kind, **{option: 0.4})
+    encoder, latents, _ = build(TOP, latent_encoder=kind, **{f"latent_{option}": 0.4})
     assert_follows_seed(lambda seed: encoder.sequence(latents, None, 2, seed).mean)
 
 
