@@ -1,13 +1,10 @@
 """The small real sample of BAIR that lies beside the checkout, prepared once through the command."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-ARCHIVE = REPOSITORY.parent / "shared" / "bair"
+from tests.checks import ROOT
+
+ARCHIVE = ROOT.parent / "shared" / "bair"
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +15,7 @@ def bair_archive():
 
 
 @pytest.fixture(scope="session")
-def bair_dir(bair_archive, tmp_path_factory):
+def bair_dir(bair_archive, tmp_path_factory, command):
     data_dir = tmp_path_factory.mktemp("bair") / "made" / "on the way"
-    command = [sys.executable, "launch/prepare_bair.py", f"--data_dir={data_dir}", f"--archive={bair_archive}"]
-    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    assert command("prepare_bair", f"--data_dir={data_dir}", f"--archive={bair_archive}").returncode == 0
     return data_dir
