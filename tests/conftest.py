@@ -1,8 +1,6 @@
 """The tiny configuration that all tests share, models and videos of it, and a finished run."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +8,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from tests.checks import run_python
 from videoflow_tf.config import VideoFlowConfig
-
-ROOT = Path(__file__).parent.parent
-
 
 # The one tiny configuration: every test's model is this one, but for what the test is about.
 TINY = VideoFlowConfig.preset("demo").replace(
@@ -74,15 +70,8 @@ def encoder_changes(request) -> dict:
 @pytest.fixture(scope="session")
 def micro_config() -> VideoFlowConfig:
     """Of the finished run: frames large enough for every metric (SSIM's window is 11 pixels), one of them given."""
-    return TINY.replace(
-        frame_size=16,
-        num_past_latents=1,
-        num_context=1,
-        num_train_frames=3,
-        num_eval_frames=5,
-        ema_decay=0.5,
-        warmup_steps=50,
-    )
+    frames = {"frame_size": 16, "num_past_latents": 1, "num_context": 1, "num_train_frames": 3, "num_eval_frames": 5}
+    return TINY.replace(**frames, ema_decay=0.5, warmup_steps=50)
 
 
 @pytest.fixture(scope="session")
@@ -109,12 +98,7 @@ def micro_run(micro_config, tmp_path_factory) -> Path:
 def command():
     """Runs `python launch/NAME.py ARGUMENTS` and returns the finished process, its output as text."""
 
-    def run(name: str, *arguments: str) -> subprocess.CompletedProcess:
-        line = [sys.executable, f"launch/{name}.py", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-
-    return run
+    return lambda name, *arguments: run_python(f"launch/{name}.py", *arguments)
 
 
 @pytest.fixture(scope="session")
@@ -147,8 +131,7 @@ def make_video():
     """Random uint8 video [batch, frames, size, size, 3]."""
 
     def make(batch: int = 2, frames: int = 4, size: int = 8, seed: int = 0) -> np.ndarray:
-        shape = (batch, frames, size, size, 3)
-        return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        return np.random.default_rng(seed).integers(0, 256, (batch, frames, size, size, 3), dtype=np.uint8)
 
     return make
 

@@ -5,8 +5,8 @@ import pickle
 
 import pytest
 
+from tests.checks import refused
 from videoflow_tf.config import PARTS, PRESETS, RESUMABLE_FIELDS, VideoFlowConfig, choices_of, help_of
-from videoflow_tf.errors import UserError
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -81,9 +81,8 @@ def test_copies_are_equal():
     ],
 )
 def test_bad_values_are_one_clear_line(changes, message):
-    with pytest.raises(UserError, match=message) as caught:
+    with refused(message):
         VideoFlowConfig().replace(**changes)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -96,18 +95,16 @@ def test_bad_values_are_one_clear_line(changes, message):
     ],
 )
 def test_bad_json(text, message):
-    with pytest.raises(UserError, match=message):
+    with refused(message):
         VideoFlowConfig.from_json(text)
 
 
 def test_missing_field_has_its_default():
-    values = json.loads(VideoFlowConfig(seed=3).to_json())
-    del values["depth"]
-    assert VideoFlowConfig.from_json(json.dumps(values)) == VideoFlowConfig(seed=3)
+    assert VideoFlowConfig.from_json('{"seed": 3}') == VideoFlowConfig(seed=3)
 
 
 def test_unknown_preset():
-    with pytest.raises(UserError, match="unknown preset 'bear'; one of: bair,"):
+    with refused("unknown preset 'bear'; one of: bair,"):
         VideoFlowConfig.preset("bear")
 
 

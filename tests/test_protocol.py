@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from videoflow_tf.errors import UserError
+from tests.checks import refused
 from videoflow_tf.protocol import Protocol
 
 
@@ -29,11 +29,10 @@ def test_words():
     assert Protocol(context=3, frames=13).num_predicted == 10
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("videos", 0), ("samples", -1), ("frames", 0), ("temperature", -0.1), ("temperature", math.nan),
-     ("temperature", math.inf)],
-)  # fmt: skip
+COUNTS, TEMPERATURES = [("videos", 0), ("samples", -1), ("frames", 0)], [-0.1, math.nan, math.inf]
+
+
+@pytest.mark.parametrize(("field", "value"), [*COUNTS, *(("temperature", value) for value in TEMPERATURES)])
 def test_mistakes(field, value):
-    with pytest.raises(UserError, match=f"^{field}={value} must be"):
+    with refused(f"^{field}={value} must be"):
         Protocol(**{field: value})

@@ -1,18 +1,10 @@
 """`import videoflow_tf`: what it offers, and when TensorFlow is imported."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.checks import run_python
+
 NAMES = ["PRESETS", "UserError", "VideoFlow", "VideoFlowConfig", "evaluate", "load_workdir", "sample", "train"]
-
-
-def _python(script: str) -> str:
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def test_tensorflow_is_imported_when_it_is_needed():
@@ -27,7 +19,7 @@ before = "tensorflow" in sys.modules
 videoflow_tf.VideoFlow
 print(before, "tensorflow" in sys.modules)
 """
-    assert _python(script) == "False True"
+    assert run_python("-c", script, check=True).stdout.strip() == "False True"
 
 
 def test_every_name_resolves():
@@ -43,4 +35,5 @@ def test_every_name_resolves():
 
 
 def test_star_import():
-    assert _python("from videoflow_tf import *; print(callable(train), callable(VideoFlow))") == "True True"
+    script = "from videoflow_tf import *; print(callable(train), callable(VideoFlow))"
+    assert run_python("-c", script, check=True).stdout.strip() == "True True"

@@ -1,7 +1,7 @@
 """The benchmarks import one another by their file names, as when they are run as commands."""
 
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.checks import ROOT
+
 sys.path.insert(0, str(ROOT / "benchmarks"))

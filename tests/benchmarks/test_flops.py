@@ -6,16 +6,8 @@ from tests.conftest import TINY
 from videoflow_tf import VideoFlow, VideoFlowConfig
 
 # Other widths than those of the flow's channels, so that none stands for another.
-CONFIG = TINY.replace(
-    depth=2,
-    coupling_width=5,
-    latent_encoder_depth=2,
-    latent_encoder_width=7,
-    num_past_latents=3,
-    num_context=3,
-    num_train_frames=5,
-    num_eval_frames=5,
-)
+WIDTHS = {"depth": 2, "coupling_width": 5, "latent_encoder_depth": 2, "latent_encoder_width": 7}
+CONFIG = TINY.replace(**WIDTHS, num_past_latents=3, num_context=3, num_train_frames=5, num_eval_frames=5)
 
 
 def test_equals_a_count_by_hand():

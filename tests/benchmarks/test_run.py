@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,19 +6,13 @@ import timing
 import worker
 from work import CONFIGS, Work
 
-ROOT = Path(__file__).parent.parent.parent
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "benchmarks/run.py", *arguments]
-    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+from tests.checks import run_python
 
 
 def measured(tmp_path: Path, *arguments: str) -> dict:
     """What the command wrote, which is also what it printed."""
     file = tmp_path / "figures.json"
-    done = command("--config=XS", f"--json={file}", *arguments)
+    done = run_python("benchmarks/run.py", "--config=XS", f"--json={file}", *arguments)
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(found)
@@ -81,7 +72,7 @@ def test_memory(tmp_path):
     ],
 )
 def test_mistakes_are_one_line(arguments, named):
-    done = command(*arguments)
+    done = run_python("benchmarks/run.py", *arguments)
     assert done.returncode == 2
     assert named in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

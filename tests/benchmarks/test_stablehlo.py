@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +7,10 @@ import pytest
 import stablehlo
 from stablehlo_export import export
 
+from tests.checks import run_python
 from tests.conftest import TINY
 from videoflow_tf import VideoFlow
 
-ROOT = Path(__file__).parent.parent.parent
 ONE_LEVEL = TINY.replace(levels=1)
 
 
@@ -69,8 +67,8 @@ def test_inputs_that_are_not_saved_are_drawn_alike(tmp_path):
 def test_jax_computes_the_same(folder):
     pytest.importorskip("jax")
     file = folder.parent / "figures.json"
-    line = [sys.executable, "benchmarks/stablehlo.py", f"--run={folder}", "--repeats=2", f"--json={file}"]
-    subprocess.run(line, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, check=True, timeout=300)
+    options = {"env": {**os.environ, "JAX_PLATFORMS": "cpu"}, "check": True}
+    run_python("benchmarks/stablehlo.py", f"--run={folder}", "--repeats=2", f"--json={file}", **options)
     found = json.loads(file.read_text())
     assert found["train_greatest_difference"] < 1e-5
     assert found["sample_greatest_difference"] < 1e-5
