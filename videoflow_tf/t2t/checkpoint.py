@@ -116,12 +116,11 @@ def _is_bookkeeping(name: str, names: Collection[str]) -> bool:
 
 def _check_complete(slots: Sequence[Slot], arrays: Mapping[str, np.ndarray]) -> None:
     names = {slot.name for slot in slots}
-    unused, unset = sorted(set(arrays) - names), sorted(names - set(arrays))
-    parts = []
-    if unused:
-        parts.append(f"variables of the checkpoint that the model lacks: {_some(unused)}")
-    if unset:
-        parts.append(f"variables of the model that the checkpoint lacks: {_some(unset)}")
+    left_over = {
+        "variables of the checkpoint that the model lacks": sorted(set(arrays) - names),
+        "variables of the model that the checkpoint lacks": sorted(names - set(arrays)),
+    }
+    parts = [f"{what}: {_some(which)}" for what, which in left_over.items() if which]
     if parts:
         raise UserError(f"checkpoint and hyperparameters do not fit; {'; '.join(parts)}")
 

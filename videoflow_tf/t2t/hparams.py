@@ -6,72 +6,78 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 
 _DEFAULT_FRAME_SIZE = 64  # Of the official datasets.
 
+
+class _Hparam(NamedTuple):
+    """An official hyperparameter."""
+
+    default: Any
+    ours: str | None = None  # The field of the configuration that it is, where it is one by itself.
+    values: Mapping[str, Any] | None = None  # Of a named choice: official value -> ours.
+
+
+_ACTIVATIONS = {"relu": "relu", "gatu": "gated"}
+
 # The official hyperparameters that this package knows, with the defaults of `next_frame_glow_hparams`. `temperature`
 # is an argument of sampling here; `n_bits_x` and `condition_all_levels` are read by no official code for video.
-OFFICIAL_DEFAULTS: dict[str, Any] = {
-    "gen_mode": "conditional",
-    "learn_top_scale": False,
-    "condition_all_levels": True,
-    "num_train_frames": -1,
-    "latent_dist_encoder": "conv_net",
-    "num_cond_latents": 1,
-    "latent_architecture": "glow_resnet",
-    "latent_apply_dilations": False,
-    "latent_dilation_rates": [1, 3],
-    "model_input": False,
-    "cond_first_frame": False,
-    "latent_skip": True,
-    "latent_encoder_depth": 2,
-    "latent_encoder_width": 512,
-    "latent_dropout": 0.0,
-    "latent_pre_output_channels": 512,
-    "latent_activation": "relu",
-    "latent_noise": 0.0,
-    "pretrain_steps": -1,
-    "top_prior": "single_conv",
-    "level_scale": "prev_level",
-    "n_levels": 3,
-    "n_bits_x": 8,
-    "depth": 32,
-    "activation": "relu",
-    "coupling": "affine",
-    "coupling_width": 512,
-    "coupling_dropout": 0.0,
-    "video_num_input_frames": 1,
-    "video_num_target_frames": 1,
-    "temperature": 1.0,
-    "batch_size": 32,
-    "init_batch_size": 256,
-    "learning_rate_constant": 3e-4,
-    "learning_rate_schedule": "legacy",
-    "learning_rate_warmup_steps": 100,
+_HPARAMS = {
+    "gen_mode": _Hparam("conditional", "conditional", {"conditional": True, "unconditional": False}),
+    "learn_top_scale": _Hparam(False, "learn_top_scale"),
+    "condition_all_levels": _Hparam(True),
+    "num_train_frames": _Hparam(-1),
+    "latent_dist_encoder": _Hparam(
+        "conv_net",
+        "latent_encoder",
+        {"conv3d_net": "conv3d", "conv_net": "conv2d", "conv_lstm": "conv_lstm", "pointwise": "pointwise"},
+    ),
+    "num_cond_latents": _Hparam(1, "num_past_latents"),
+    "latent_architecture": _Hparam(
+        "glow_resnet",
+        "latent_architecture",
+        {"single_conv": "single_conv", "glow_resnet": "residual", "glow_nn": "conv_blocks"},
+    ),
+    "latent_apply_dilations": _Hparam(False),
+    "latent_dilation_rates": _Hparam([1, 3]),
+    "model_input": _Hparam(False, "score_context"),
+    "cond_first_frame": _Hparam(False, "condition_on_first_frame"),
+    "latent_skip": _Hparam(True, "latent_skip"),
+    "latent_encoder_depth": _Hparam(2, "latent_encoder_depth"),
+    "latent_encoder_width": _Hparam(512, "latent_encoder_width"),
+    "latent_dropout": _Hparam(0.0, "latent_dropout"),
+    "latent_pre_output_channels": _Hparam(512, "latent_pre_output_channels"),
+    "latent_activation": _Hparam("relu", "latent_activation", _ACTIVATIONS),
+    "latent_noise": _Hparam(0.0, "latent_noise"),
+    "pretrain_steps": _Hparam(-1),
+    "top_prior": _Hparam("single_conv", "top_prior", {"single_conv": "learned", "normal": "standard"}),
+    "level_scale": _Hparam(
+        "prev_level", "pointwise_scale", {"prev_level": "level", "prev_step": "past", "normal": "standard"}
+    ),
+    "n_levels": _Hparam(3, "levels"),
+    "n_bits_x": _Hparam(8),
+    "depth": _Hparam(32, "depth"),
+    "activation": _Hparam("relu", "coupling_activation", _ACTIVATIONS),
+    "coupling": _Hparam("affine", "coupling", {"affine": "affine", "additive": "additive"}),
+    "coupling_width": _Hparam(512, "coupling_width"),
+    "coupling_dropout": _Hparam(0.0, "coupling_dropout"),
+    "video_num_input_frames": _Hparam(1),
+    "video_num_target_frames": _Hparam(1),
+    "temperature": _Hparam(1.0),
+    "batch_size": _Hparam(32, "batch_size"),
+    "init_batch_size": _Hparam(256, "init_batch_size"),
+    "learning_rate_constant": _Hparam(3e-4, "learning_rate"),
+    # Our value: whether it warms up.
+    "learning_rate_schedule": _Hparam(
+        "legacy", None, {"legacy": True, "constant": False, "constant*linear_warmup": True}
+    ),
+    "learning_rate_warmup_steps": _Hparam(100),
 }
-
-# Official values of the named choices, and ours.
-_VALUES: dict[str, dict[str, Any]] = {
-    "gen_mode": {"conditional": "conditional", "unconditional": "unconditional"},
-    "latent_dist_encoder": {
-        "conv3d_net": "conv3d",
-        "conv_net": "conv2d",
-        "conv_lstm": "conv_lstm",
-        "pointwise": "pointwise",
-    },
-    "latent_architecture": {"single_conv": "single_conv", "glow_resnet": "residual", "glow_nn": "conv_blocks"},
-    "latent_activation": {"relu": "relu", "gatu": "gated"},
-    "activation": {"relu": "relu", "gatu": "gated"},
-    "coupling": {"affine": "affine", "additive": "additive"},
-    "level_scale": {"prev_level": "level", "prev_step": "past", "normal": "standard"},
-    "top_prior": {"single_conv": "learned", "normal": "standard"},
-    # Whether it warms up.
-    "learning_rate_schedule": {"legacy": True, "constant": False, "constant*linear_warmup": True},
-}
+OFFICIAL_DEFAULTS: dict[str, Any] = {name: hparam.default for name, hparam in _HPARAMS.items()}
 
 
 def read_hparams(path: str | Path) -> dict[str, Any]:
@@ -110,48 +116,25 @@ def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | None = Non
         _check_value(name, value)
     h = {**OFFICIAL_DEFAULTS, **values}
     _check_together(h, values)
-    named = {name: choices[h[name]] for name, choices in _VALUES.items()}
-    conditional = h["gen_mode"] == "conditional"
+    ours = {name: h[name] if hparam.values is None else hparam.values[h[name]] for name, hparam in _HPARAMS.items()}
+    fields = {hparam.ours: ours[name] for name, hparam in _HPARAMS.items() if hparam.ours is not None}
     inputs, targets = h["video_num_input_frames"], h["video_num_target_frames"]
+    if fields["conditional"]:  # The official code then learns the top prior of frames without a past, whatever it says.
+        fields["top_prior"] = "learned"
     dilations = [1, *(rate + 1 for rate in h["latent_dilation_rates"])] if h["latent_apply_dilations"] else [1]
     return VideoFlowConfig(
+        **fields,
         frame_size=frame_size,
-        levels=h["n_levels"],
-        depth=h["depth"],
-        coupling=named["coupling"],
-        coupling_width=h["coupling_width"],
-        coupling_activation=named["activation"],
-        coupling_dropout=h["coupling_dropout"],
-        conditional=conditional,
-        latent_encoder=named["latent_dist_encoder"],
-        latent_encoder_depth=h["latent_encoder_depth"],
-        latent_encoder_width=h["latent_encoder_width"],
-        latent_activation=named["latent_activation"],
         latent_dilations=tuple(dilations),
-        latent_architecture=named["latent_architecture"],
-        latent_pre_output_channels=h["latent_pre_output_channels"],
-        num_past_latents=h["num_cond_latents"],
-        condition_on_first_frame=h["cond_first_frame"],
-        latent_skip=h["latent_skip"],
-        latent_noise=h["latent_noise"],
-        latent_dropout=h["latent_dropout"],
-        pointwise_scale=named["level_scale"],
-        learn_top_scale=h["learn_top_scale"],
-        # The official conditional model learns the top prior of frames without a past, whatever `top_prior` says.
-        top_prior="learned" if conditional else named["top_prior"],
-        score_context=h["model_input"],
         # The official code conditions from the step after `pretrain_steps` on.
         pretrain_steps=max(0, h["pretrain_steps"] + 1),
         # The official video model keeps all 8 bits, whatever `n_bits_x` says.
         n_bits=8,
         pixel_scaling="official",
-        num_context=inputs if conditional else 0,
+        num_context=inputs if fields["conditional"] else 0,
         num_train_frames=inputs + targets if h["num_train_frames"] == -1 else h["num_train_frames"],
         num_eval_frames=inputs + targets,
-        batch_size=h["batch_size"],
-        init_batch_size=h["init_batch_size"],
-        learning_rate=h["learning_rate_constant"],
-        warmup_steps=h["learning_rate_warmup_steps"] if named["learning_rate_schedule"] else 0,
+        warmup_steps=h["learning_rate_warmup_steps"] if ours["learning_rate_schedule"] else 0,
     )
 
 
@@ -197,8 +180,9 @@ def _check_value(name: str, value: Any) -> None:
         fits = isinstance(value, type(default))
     if not fits:
         raise UserError(f"official hyperparameter {name} must be like {default!r}, got {value!r}")
-    if name in _VALUES and value not in _VALUES[name]:
-        raise UserError(f"official hyperparameter {name}={value!r} is not supported; one of {', '.join(_VALUES[name])}")
+    choices = _HPARAMS[name].values
+    if choices is not None and value not in choices:
+        raise UserError(f"official hyperparameter {name}={value!r} is not supported; one of {', '.join(choices)}")
 
 
 def _check_together(h: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from videoflow_tf.latent_encoders import Conv2DEncoder, Conv3DEncoder, ConvLSTME
 from videoflow_tf.model.prior import LatentPrior
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.networks.causal_conv3d import CausalConvStack, CausalEdgeConv3D
-from videoflow_tf.networks.conv2d import Activation2D, ConvBlock, ConvStack, EdgeConv2D
+from videoflow_tf.networks.conv2d import ConvBlock, ConvStack, EdgeConv2D
 
 SCOPE = "next_frame_glow/body/"
 
@@ -72,15 +73,13 @@ def official_slots(model: VideoFlow) -> Iterator[Slot]:
     for index, level in enumerate(model.levels):
         for number, step in enumerate(level.steps):
             yield from _scoped(f"{SCOPE}codec/revnet_{index}/revnet_step_{number}", _flow_step(step, config.coupling))
-        if level.is_top:
-            yield from _scoped(SCOPE, _top_prior(level.prior, config.conditional))
-        else:
-            yield from _scoped(f"{SCOPE}codec/split_{index}/prior_on_z2", _level_prior(level.prior))
+        scope = SCOPE if level.is_top else f"{SCOPE}codec/split_{index}/prior_on_z2"
+        yield from _scoped(scope, _prior(level.prior, level.is_top, config.conditional))
 
 
 def _scoped(scope: str, slots: Iterator[Slot]) -> Iterator[Slot]:
     for slot in slots:
-        yield slot._replace(name=f"{scope.rstrip('/')}/{slot.name}")
+        yield slot._replace(name=posixpath.join(scope, slot.name))
 
 
 def _flow_step(step: FlowStep, coupling: str) -> Iterator[Slot]:
@@ -100,11 +99,11 @@ def _actnorm(bias: tf.Variable, log_scale: tf.Variable, time_step: int | None = 
     yield Slot(f"{scope}_scale/logs", log_scale, time_step, extra_dims=3)
 
 
-def _conv2d(conv: EdgeConv2D, interleaved: bool = False) -> Iterator[Slot]:
-    slots = [Slot("W", conv.kernel)]
-    norm = _zeros_scaling if conv.starts_at_zero else _actnorm
-    slots.extend(norm(conv.bias, conv.log_scale))
-    yield from (slot._replace(interleaved=interleaved) for slot in slots)
+def _conv(conv: EdgeConv2D | CausalEdgeConv3D, interleaved: bool = False) -> Iterator[Slot]:
+    actnorm = _actnorm3d if isinstance(conv, CausalEdgeConv3D) else _actnorm
+    norm = _zeros_scaling if conv.starts_at_zero else actnorm
+    for slot in (Slot("W", conv.kernel), *norm(conv.bias, conv.log_scale)):
+        yield slot._replace(interleaved=interleaved)
 
 
 def _zeros_scaling(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
@@ -116,19 +115,15 @@ def _activation_names(gated: bool) -> tuple[str, ...]:
     return ("1_tanh", "1_sigm") if gated else ("1_2",)
 
 
-def _activation2d(activation: Activation2D) -> Iterator[Slot]:
-    for name, conv in zip(_activation_names(activation.gated), activation.convs, strict=True):
-        yield from _scoped(name, _conv2d(conv))
-
-
 def _conv_block(block: ConvBlock) -> Iterator[Slot]:
-    yield from _scoped("1_1", _conv2d(block.conv))
-    yield from _activation2d(block.activation)
+    yield from _scoped("1_1", _conv(block.conv))
+    for name, conv in zip(_activation_names(block.activation.gated), block.activation.convs, strict=True):
+        yield from _scoped(name, _conv(conv))
 
 
 def _conv_stack(stack: ConvStack, interleaved: bool = False) -> Iterator[Slot]:
     yield from _scoped("conv_block", _conv_block(stack.block))
-    yield from _scoped("zeros", _conv2d(stack.last, interleaved))
+    yield from _scoped("zeros", _conv(stack.last, interleaved))
 
 
 def _actnorm3d(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
@@ -136,53 +131,39 @@ def _actnorm3d(bias: tf.Variable, log_scale: tf.Variable) -> Iterator[Slot]:
         yield from _actnorm(bias, log_scale, t)
 
 
-def _conv3d(conv: CausalEdgeConv3D) -> Iterator[Slot]:
-    yield Slot("W", conv.kernel)
-    if conv.starts_at_zero:
-        yield from _zeros_scaling(conv.bias, conv.log_scale)
-    else:
-        yield from _actnorm3d(conv.bias, conv.log_scale)
-
-
 def _causal_stack(stack: CausalConvStack) -> Iterator[Slot]:
-    yield from _scoped("conv_block/1_1", _conv3d(stack.conv))
+    yield from _scoped("conv_block/1_1", _conv(stack.conv))
     activation = stack.activation
     for i, name in enumerate(_activation_names(activation.gated)):
         yield Slot(f"conv_block/{name}/W", activation.kernels[i], extra_dims=3)
         yield from _scoped(f"conv_block/{name}", _actnorm3d(activation.biases[i], activation.log_scales[i]))
-    yield from _scoped("zeros", _conv3d(stack.last))
+    yield from _scoped("zeros", _conv(stack.last))
 
 
-def _level_prior(prior: LatentPrior) -> Iterator[Slot]:
-    yield from _scoped("level_prior/conv2d", _conv2d(prior.own, interleaved=True))
-    encoder = prior.encoder
-    if isinstance(encoder, Conv3DEncoder):
-        yield from _scoped("latent_stack", _conv3d_encoder(encoder))
-    elif isinstance(encoder, Conv2DEncoder):
-        yield from _scoped("latent_stack", _conv2d_encoder(encoder))
-    elif isinstance(encoder, ConvLSTMEncoder):
-        yield from _lstm_cell(encoder)
-        yield from _scoped("state_to_dist/conv2d", _conv2d(encoder.last, interleaved=True))
-    elif isinstance(encoder, PointwiseEncoder):
-        yield from _scoped("latent_prior", _pointwise(encoder))
-        if encoder.scale_from == "standard":
-            yield Slot("merge_std", encoder.fixed_log_scale, per_video=True)
-
-
-def _top_prior(prior: LatentPrior, conditional: bool) -> Iterator[Slot]:
+def _prior(prior: LatentPrior, is_top: bool, conditional: bool) -> Iterator[Slot]:
+    if is_top:
+        own = "unconditional/top_learn_prior" if conditional else "top_prior/top_learn_prior"
+        conv3d, lstm = "top/conv3d", "top"
+        conv2d = last = pointwise = "top/conditional"
+    else:
+        own = "level_prior"
+        conv3d, conv2d, lstm, last, pointwise = "latent_stack", "latent_stack", "", "state_to_dist", "latent_prior"
     if prior.own is not None:
-        scope = "unconditional" if conditional else "top_prior"
-        yield from _scoped(f"{scope}/top_learn_prior/conv2d", _conv2d(prior.own, interleaved=True))
+        yield from _scoped(f"{own}/conv2d", _conv(prior.own, interleaved=True))
     encoder = prior.encoder
     if isinstance(encoder, Conv3DEncoder):
-        yield from _scoped("top/conv3d", _conv3d_encoder(encoder))
+        yield from _scoped(conv3d, _conv3d_encoder(encoder))
     elif isinstance(encoder, Conv2DEncoder):
-        yield from _scoped("top/conditional", _conv2d_encoder(encoder))
+        yield from _scoped(conv2d, _conv2d_encoder(encoder))
     elif isinstance(encoder, ConvLSTMEncoder):
-        yield from _scoped("top", _lstm_cell(encoder))
-        yield from _scoped("top/conditional/conv2d", _conv2d(encoder.last, interleaved=True))
+        yield Slot(posixpath.join(lstm, "conv_lstm/kernel"), encoder.kernel)
+        yield Slot(posixpath.join(lstm, "conv_lstm/biases"), encoder.bias)
+        yield from _scoped(f"{last}/conv2d", _conv(encoder.last, interleaved=True))
     elif isinstance(encoder, PointwiseEncoder):
-        yield from _scoped("top/conditional", _pointwise(encoder))
+        yield Slot(f"{pointwise}/latent_multiplier", encoder.multiplier, per_video=True)
+        yield Slot(f"{pointwise}/log_scale_latent", encoder.log_scale, per_video=True)
+        if not is_top and encoder.scale_from == "standard":
+            yield Slot("merge_std", encoder.fixed_log_scale, per_video=True)
 
 
 def _conv3d_encoder(encoder: Conv3DEncoder) -> Iterator[Slot]:
@@ -192,7 +173,7 @@ def _conv3d_encoder(encoder: Conv3DEncoder) -> Iterator[Slot]:
             continue
         for j, branch in enumerate(branches):
             yield from _scoped(f"dil_latent_3d_res_{i}/dil_{j}", _causal_stack(branch))
-    yield from _scoped("res_final", _conv2d(encoder.last, interleaved=True))
+    yield from _scoped("res_final", _conv(encoder.last, interleaved=True))
 
 
 def _conv2d_encoder(encoder: Conv2DEncoder) -> Iterator[Slot]:
@@ -205,14 +186,4 @@ def _conv2d_encoder(encoder: Conv2DEncoder) -> Iterator[Slot]:
     first = 1 if encoder.architecture == "conv_blocks" else 0
     for i, block in enumerate(encoder.blocks, first):
         yield from _scoped(block_name.format(i), part(block))
-    yield from _scoped(last, _conv2d(encoder.last, interleaved=True))
-
-
-def _lstm_cell(encoder: ConvLSTMEncoder) -> Iterator[Slot]:
-    yield Slot("conv_lstm/kernel", encoder.kernel)
-    yield Slot("conv_lstm/biases", encoder.bias)
-
-
-def _pointwise(encoder: PointwiseEncoder) -> Iterator[Slot]:
-    yield Slot("latent_multiplier", encoder.multiplier, per_video=True)
-    yield Slot("log_scale_latent", encoder.log_scale, per_video=True)
+    yield from _scoped(last, _conv(encoder.last, interleaved=True))
