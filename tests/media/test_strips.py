@@ -63,12 +63,14 @@ def test_labels_are_drawn():
 def test_gif_and_png_hold_every_frame(tmp_path):
     context, sample = frames(2, 10), np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones_like(frames(5, 40)[:1])
     sample = sample.astype(np.uint8) * 40
-    picture = strips.save_prediction(tmp_path / "x", context, {"a": sample}, sample)
+    picture, moving = (draw(context, {"a": sample}, sample) for draw in (strips.strip, strips.animation))
+    paths = strips.save_pictures(tmp_path / "x", picture, moving)
+    assert paths == [tmp_path / "x.png", tmp_path / "x.gif"]
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.png")), picture)
     with Image.open(tmp_path / "x.gif") as gif:
         assert gif.n_frames == 7
         assert gif.info["loop"] == 0
-        assert gif.size[::-1] == strips.animation(context, {"a": sample}, sample).shape[1:3]
+        assert gif.size[::-1] == moving.shape[1:3]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.gif", "x.png"]
 
 

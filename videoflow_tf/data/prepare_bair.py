@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import io
 import os
 import shutil
@@ -168,16 +169,12 @@ def _folder_records(folder: Path) -> list[_Record]:
 
 
 def _tar_records(tar: tarfile.TarFile, archive: Path) -> list[_Record]:
-    def unpack(member: tarfile.TarInfo, to: Path) -> None:
-        with tar.extractfile(member) as source, open(to / PurePosixPath(member.name).name, "wb") as target:
-            shutil.copyfileobj(source, target)
-
     records = []
     for member in tar:  # Reads the headers alone, and fails if the last file is cut short.
         path = PurePosixPath(member.name)
         wanted = path.parent.parent.name == _FOLDER and path.parent.name in _SPLITS and path.suffix == ".tfrecords"
         if wanted and member.isfile() and not path.name.startswith("."):
-            put = lambda to, member=member: unpack(member, to)  # noqa: E731
+            put = functools.partial(lambda member, name, to: tar.makefile(member, to / name), member, path.name)
             records.append(_Record(path.parent.name, f"{member.name} in {archive}", put))
     return records
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from videoflow_tf.files import atomic_path
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _DOTS_PER_INCH = 120
 _MOST_FRAMES = 12
@@ -31,15 +30,9 @@ class Curve(NamedTuple):
 
 
 def line_chart(
-    curves: Mapping[str, Curve],
-    x_label: str,
-    y_label: str,
-    title: str = "",
-    inches: tuple[float, float] = (7.0, 4.0),
+    curves: Mapping[str, Curve], x_label: str, y_label: str, title: str = "", inches: tuple[float, float] = (7.0, 4.0)
 ) -> Figure:
     """Curves by their labels, in one diagram; a single curve with an empty label needs no legend."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=inches, layout="constrained")
     axes = figure.add_subplot()
     for label, curve in curves.items():
@@ -69,8 +62,6 @@ def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") 
 
     frames: uint8 [T, H, W, 3].
     """
-    from matplotlib.figure import Figure
-
     stride = -(-len(frames) // _MOST_FRAMES)
     shown = range(0, len(frames), stride)
     first, last = 1 - stride / 2, len(frames) + stride / 2
@@ -81,9 +72,8 @@ def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") 
     half = 0.47 * stride * picture_height / inches_per_frame
     for t in shown:
         film.imshow(frames[t], extent=(t + 1 - half, t + 1 + half, 0, 1), aspect="auto", interpolation="nearest")
-    film.set(ylim=(0, 1))
+    film.set(ylim=(0, 1), title=title)
     film.axis("off")
-    film.set_title(title)
     plot_curve(axes, curve)
     axes.set_xlim(first, last)
     finish(axes, "frame", y_label)
@@ -107,10 +97,7 @@ def svg(figure: Figure) -> str:
 
 def finish(axes: Axes, x_label: str, y_label: str, whole_numbers: bool = True) -> None:
     """Labels the axes of a diagram and gives it its looks. `whole_numbers`: those alone are marked on the x axis."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set(xlabel=x_label, ylabel=y_label)
     if whole_numbers:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from videoflow_tf.files import atomic_path
 
@@ -22,6 +24,8 @@ _BORDER = 4
 _GAP = 4
 _FONT_SIZE = 18
 _MOST_COLUMNS = 20
+
+_font = functools.partial(ImageFont.load_default, size=_FONT_SIZE)
 
 
 class Row(NamedTuple):
@@ -43,16 +47,7 @@ def film(rows: Sequence[Row], columns: Sequence[str]) -> np.ndarray:
       uint8 [height, width, 3]
     """
     cells = [[_cell(frame, colour) for frame, colour in zip(row.frames, row.colours, strict=True)] for row in rows]
-    height, width = cells[0][0].shape[:2]
-    left, top = max(_text_width(row.label) for row in rows) + 2 * _GAP, _FONT_SIZE + 2 * _GAP
-    canvas = _canvas(top + len(rows) * (height + _GAP), left + len(columns) * (width + _GAP))
-    for i in range(len(rows)):
-        for j, cell in enumerate(cells[i]):
-            y, x = top + i * (height + _GAP), left + j * (width + _GAP)
-            canvas[y : y + height, x : x + width] = cell
-    labels = [(left + j * (width + _GAP) + width // 2, top // 2, text, "mm") for j, text in enumerate(columns)]
-    labels += [(_GAP, top + i * (height + _GAP) + height // 2, row.label, "lm") for i, row in enumerate(rows)]
-    return _with_text(canvas, labels)
+    return _table(cells, columns, [row.label for row in rows])
 
 
 def side_by_side(rows: Sequence[Row], captions: Sequence[str] | None = None) -> np.ndarray:
@@ -67,20 +62,10 @@ def side_by_side(rows: Sequence[Row], captions: Sequence[str] | None = None) -> 
     """
     length = len(rows[0].frames)
     captions = [f"frame {t + 1}" for t in range(length)] if captions is None else captions
-    height, width = _cell(rows[0].frames[0], REAL).shape[:2]
     # A caption wider than a lone picture is not cut off.
     least = -(-max(_text_width(caption) for caption in captions) // len(rows))
-    panel = max(width, least, *(_text_width(row.label) for row in rows)) + _GAP
-    top = 2 * (_FONT_SIZE + _GAP)
-    pictures = []
-    for t in range(length):
-        canvas = _canvas(top + height + _GAP, _GAP + panel * len(rows))
-        for i, row in enumerate(rows):
-            x = _GAP + i * panel + (panel - _GAP - width) // 2
-            canvas[top : top + height, x : x + width] = _cell(row.frames[t], row.colours[t])
-        labels = [(_GAP + i * panel + (panel - _GAP) // 2, top // 4, row.label, "mm") for i, row in enumerate(rows)]
-        labels.append((_GAP, 3 * top // 4, captions[t], "lm"))
-        pictures.append(_with_text(canvas, labels))
+    labels = [row.label for row in rows]
+    pictures = [_table([_cells(rows, t)], labels, caption=text, least_width=least) for t, text in enumerate(captions)]
     return np.stack(pictures)
 
 
@@ -129,47 +114,31 @@ def grid(context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = N
     pixels = _FRAME_PIXELS if len(columns) <= _MOST_COLUMNS // 2 else _FRAME_PIXELS // 2
     named = [dict(zip(columns[-samples.shape[1] :], video, strict=True)) for video in samples]
     videos = [_rows(context[i], named[i], None if future is None else future[i]) for i in range(len(context))]
-    height, width = _cell(context[0, 0], REAL, pixels).shape[:2]
-    panel = max(width, *(_text_width(label) for label in columns)) + _GAP
     names = [f"video {i}" for i in range(len(videos))]
-    left, top = max(_text_width(name) for name in names) + 2 * _GAP, 2 * (_FONT_SIZE + _GAP)
-    pictures = []
-    for t in range(len(videos[0][0].frames)):
-        canvas = _canvas(top + len(videos) * (height + _GAP), left + len(columns) * panel)
-        labels = [(_GAP, 3 * top // 4, f"frame {t + 1}", "lm")]
-        labels += [(left + j * panel + (panel - _GAP) // 2, top // 4, label, "mm") for j, label in enumerate(columns)]
-        for i, rows in enumerate(videos):
-            y = top + i * (height + _GAP)
-            labels.append((_GAP, y + height // 2, names[i], "lm"))
-            for j, row in enumerate(rows):
-                x = left + j * panel + (panel - _GAP - width) // 2
-                canvas[y : y + height, x : x + width] = _cell(row.frames[t], row.colours[t], pixels)
-        pictures.append(_with_text(canvas, labels))
-    return np.stack(pictures)
+    length = len(videos[0][0].frames)
+    tables = ([_cells(rows, t, pixels) for rows in videos] for t in range(length))
+    return np.stack([_table(cells, columns, names, f"frame {t + 1}") for t, cells in enumerate(tables)])
 
 
-def save_prediction(
-    stem: str | Path, context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None = None
-) -> np.ndarray:
-    """Writes the strip to `stem`.png and the animation to `stem`.gif; returns the strip."""
-    picture = strip(context, samples, future)
-    save_png(f"{stem}.png", picture)
-    save_gif(f"{stem}.gif", animation(context, samples, future))
-    return picture
+def save_pictures(
+    stem: str | Path, still: np.ndarray, moving: np.ndarray, kinds: Sequence[str] = ("png", "gif")
+) -> list[Path]:
+    """Writes a picture to `stem`.png, frames to `stem`.gif and `stem`.mp4, as `kinds` say; gives the paths."""
+    paths = [Path(f"{stem}.{kind}") for kind in kinds]
+    for kind, path in zip(kinds, paths, strict=True):
+        save = {"png": save_png, "gif": save_gif, "mp4": save_mp4}[kind]
+        save(path, still if kind == "png" else moving)
+    return paths
 
 
 def save_png(path: str | Path, image: np.ndarray) -> None:
     """Writes uint8 [H, W, 3] as a PNG."""
-    from PIL import Image
-
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary)
 
 
 def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
     """Writes uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second."""
-    from PIL import Image
-
     durations = [round(1000 / frames_per_second)] * len(frames)
     durations[-1] += 1000
     first, *rest = [Image.fromarray(frame) for frame in frames]
@@ -215,22 +184,53 @@ def _cell(frame: np.ndarray, colour: Colour, pixels: int = _FRAME_PIXELS) -> np.
     factor = max(1, round(pixels / frame.shape[0]))
     enlarged = frame.repeat(factor, axis=0).repeat(factor, axis=1)
     height, width, _ = enlarged.shape
-    cell = np.empty([height + 2 * _BORDER, width + 2 * _BORDER, 3], np.uint8)
-    cell[:] = colour
+    cell = np.full([height + 2 * _BORDER, width + 2 * _BORDER, 3], colour, np.uint8)
     cell[_BORDER:-_BORDER, _BORDER:-_BORDER] = enlarged
     return cell
 
 
-def _canvas(height: int, width: int) -> np.ndarray:
-    canvas = np.empty([height, width, 3], np.uint8)
-    canvas[:] = _BACKGROUND
-    return canvas
+def _cells(rows: Sequence[Row], t: int, pixels: int = _FRAME_PIXELS) -> list[np.ndarray]:
+    """The frames at one time."""
+    return [_cell(row.frames[t], row.colours[t], pixels) for row in rows]
 
 
-def _font():
-    from PIL import ImageFont
+def _table(
+    cells: Sequence[Sequence[np.ndarray]],
+    columns: Sequence[str],
+    names: Sequence[str] | None = None,
+    caption: str | None = None,
+    least_width: int = 0,
+) -> np.ndarray:
+    """Pictures in rows and columns.
 
-    return ImageFont.load_default(size=_FONT_SIZE)
+    Args:
+      cells: rows of uint8 [h, w, 3], all of one size.
+      columns: what to write above each column.
+      names: what to write on the left of each row.
+      caption: what to write below the names of the columns.
+      least_width: of a column, in pixels.
+
+    Returns:
+      uint8 [height, width, 3]
+    """
+    height, width = cells[0][0].shape[:2]
+    panel = max(width, least_width, *(_text_width(text) for text in columns))
+    left = _GAP if names is None else max(_text_width(name) for name in names) + 2 * _GAP
+    lines = 1 if caption is None else 2
+    top = lines * _FONT_SIZE + 2 * _GAP
+    size = [top + len(cells) * (height + _GAP), left + len(columns) * (panel + _GAP), 3]
+    canvas = np.full(size, _BACKGROUND, np.uint8)
+    labels = [] if caption is None else [(_GAP, 3 * top // 4, caption, "lm")]
+    for j, text in enumerate(columns):
+        x = left + j * (panel + _GAP)
+        labels.append((x + panel // 2, top // (2 * lines), text, "mm"))
+        x += (panel - width) // 2
+        for i, row in enumerate(cells):
+            y = top + i * (height + _GAP)
+            canvas[y : y + height, x : x + width] = row[j]
+    for i, name in enumerate(names or ()):
+        labels.append((_GAP, top + i * (height + _GAP) + height // 2, name, "lm"))
+    return _with_text(canvas, labels)
 
 
 def _text_width(text: str) -> int:
@@ -239,8 +239,6 @@ def _text_width(text: str) -> int:
 
 def _with_text(canvas: np.ndarray, labels: list[tuple[int, int, str, str]]) -> np.ndarray:
     """The canvas with texts (x, y, text, anchor as Pillow has it) on it."""
-    from PIL import Image, ImageDraw
-
     image = Image.fromarray(canvas)
     draw, font = ImageDraw.Draw(image), _font()
     for x, y, text, anchor in labels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from videoflow_tf.errors import UserError
 
@@ -51,7 +52,5 @@ def read_video(path: str | Path, frame_size: int, max_frames: int) -> np.ndarray
 
 
 def _square(frame, size: int) -> np.ndarray:
-    from PIL import Image, ImageOps
-
     image = frame.to_image().rotate(frame.rotation, expand=True)  # Both count counter-clockwise.
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BOX))

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
@@ -109,8 +110,6 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 
 def _film(clip: np.ndarray) -> str:
     """uint8 [T, H, W, 3] as one PNG, the frames side by side, in a data URL."""
-    from PIL import Image
-
     data = io.BytesIO()
     Image.fromarray(np.concatenate(clip, axis=1)).save(data, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()

@@ -26,25 +26,23 @@ class _Exported(tf.Module):
         frame = [config.frame_size, config.frame_size, 3]
         seed = tf.TensorSpec([2], tf.int32, name="seed")
 
-        def predict(context, num_frames, temperature, seed):
-            return {"frames": model.predict_frames(context, num_frames, temperature, seed)}
-
-        def bits_per_pixel(video, seed):
-            return {"bits_per_pixel": model.bits_per_pixel(video, seed=seed)}
-
-        self.weights = list(model.weights)
-        self.predict = tf.function(
-            predict,
+        @tf.function(
             input_signature=[
                 tf.TensorSpec([None, config.num_context, *frame], tf.uint8, name="context"),
                 tf.TensorSpec([], tf.int32, name="num_frames"),
                 tf.TensorSpec([], tf.float32, name="temperature"),
                 seed,
-            ],
+            ]
         )
-        self.bits_per_pixel = tf.function(
-            bits_per_pixel, input_signature=[tf.TensorSpec([None, None, *frame], tf.uint8, name="video"), seed]
-        )
+        def predict(context, num_frames, temperature, seed):
+            return {"frames": model.predict_frames(context, num_frames, temperature, seed)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, *frame], tf.uint8, name="video"), seed])
+        def bits_per_pixel(video, seed):
+            return {"bits_per_pixel": model.bits_per_pixel(video, seed=seed)}
+
+        self.weights = list(model.weights)
+        self.predict, self.bits_per_pixel = predict, bits_per_pixel
 
 
 def export_model(model: VideoFlow, folder: str | Path) -> None:

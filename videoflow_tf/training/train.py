@@ -80,9 +80,7 @@ def _train(
     checkpoint: str | None,
 ) -> None:
     """Trains from `checkpoint`, or from the start, to `config.train_steps`."""
-    chief = is_chief(strategy)
-    replicas = strategy.num_replicas_in_sync
-    global_batch = config.batch_size * replicas
+    chief, replicas = is_chief(strategy), strategy.num_replicas_in_sync
     with strategy.scope():
         model = VideoFlow(config)
     print(f"{model.count_params():,} parameters; batch {config.batch_size} on each of {replicas} device(s)")
@@ -101,27 +99,22 @@ def _train(
     saver.restore(checkpoint or _wait_for_checkpoint(workdir))
     watchers = [callbacks.StopOnDivergence()]
     if chief:
-        frames_per_step = global_batch * _scored_frames(config)
+        frames_per_step = config.batch_size * replicas * _scored_frames(config)
         watchers += [
             callbacks.SaveCheckpoints(saver, config),
             callbacks.ShowProgress(config.train_steps, frames_per_step),
             callbacks.WriteSummaries(workdir / "tensorboard" / "train"),
         ]
-    _train_and_validate(model, optimizer, workdir, data_dir, global_batch, watchers, chief)
+    _train_and_validate(model, workdir, data_dir, watchers)
 
 
 def _train_and_validate(
-    model: VideoFlow,
-    optimizer: Adam,
-    workdir: Path,
-    data_dir: str | None,
-    global_batch: int,
-    watchers: list[tf_keras.callbacks.Callback],
-    chief: bool,
+    model: VideoFlow, workdir: Path, data_dir: str | None, watchers: list[tf_keras.callbacks.Callback]
 ) -> None:
     """`fit` from one multiple of `eval_every` to the next, and a look at the validation split after each."""
-    config = model.config
-    validation = _validation_batches(config, data_dir, global_batch, model.distribute_strategy)
+    config, strategy = model.config, model.distribute_strategy
+    chief, global_batch = is_chief(strategy), config.batch_size * strategy.num_replicas_in_sync
+    validation = _validation_batches(config, data_dir, strategy)
     writer = tf.summary.create_file_writer(str(workdir / "tensorboard" / "validation")) if chief else None
     step = int(model.step.numpy())
     while step < config.train_steps:
@@ -129,7 +122,7 @@ def _train_and_validate(
         clips = data.train_clips(config, data_dir, batch_size=global_batch, start_step=step)
         model.fit(_shard_data(clips), steps_per_epoch=stop - step, epochs=1, verbose=0, callbacks=watchers)
         step = stop
-        with averaged_weights(model, optimizer):
+        with averaged_weights(model, model.optimizer):
             bits = model.evaluate(validation, verbose=0, return_dict=True)["bits_per_pixel"]
             if chief:
                 print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)
@@ -175,22 +168,22 @@ def _draw(model: VideoFlow, data_dir: str | None, stem: Path) -> list[np.ndarray
             print(f"No samples at temperature {t:g} yet: they are not finite")
     if not samples:
         return []
-    return [
-        strips.save_prediction(
-            f"{stem}_video-{i}", context[i], {label: frames[i] for label, frames in samples.items()}, future[i]
-        )
-        for i in range(len(videos))
-    ]
+    pictures = []
+    for i in range(len(videos)):
+        clip = context[i], {label: frames[i] for label, frames in samples.items()}, future[i]
+        pictures.append(strips.strip(*clip))
+        strips.save_pictures(f"{stem}_video-{i}", pictures[-1], strips.animation(*clip))
+    return pictures
 
 
 def _validation_batches(
-    config: VideoFlowConfig, data_dir: str | None, global_batch: int, strategy: tf.distribute.Strategy
+    config: VideoFlowConfig, data_dir: str | None, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset:
     videos = data.eval_videos(config, data_dir, "validation", num_videos=config.eval_videos)
-    batch = min(global_batch, config.eval_videos)
+    replicas = strategy.num_replicas_in_sync
+    batch = min(config.batch_size * replicas, config.eval_videos)
     # Replicas take equal shares: several leave out a last batch that is not whole.
-    drop = strategy.num_replicas_in_sync > 1
-    return _shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=drop))
+    return _shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=replicas > 1))
 
 
 def _shard_data(dataset: tf.data.Dataset) -> tf.data.Dataset:
