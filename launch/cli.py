@@ -9,15 +9,17 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags, logging
 
-from videoflow_tf.config import MAX_SEED, PARTS, PRESETS, SPLITS, VideoFlowConfig, choices_of, help_of
+from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError
 
 # Read by TensorFlow when it is imported, hence before any import of it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+Arguments = TypeVar("Arguments")
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # What is defined here belongs to the command that asks for it.
@@ -25,15 +27,16 @@ _EXIT_USER_ERROR = 2
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Parses the command line, calls `main(argv)` and exits; the last line of every command.
+def run(main: Callable[[], None]) -> None:
+    """Parses the command line, calls `main()` and exits; the last line of every command.
 
     A mistake of the user's, in the flags or a `UserError` from anywhere, is one line on stderr and
     status 2; Ctrl-C is one line and status 130.
     """
     logging.set_verbosity(logging.ERROR)
     try:
-        sys.exit(main(_parse(sys.argv)))
+        _parse(sys.argv)
+        sys.exit(main())
     except (UserError, flags.Error) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(_EXIT_USER_ERROR)
@@ -48,7 +51,7 @@ def _one_line(message: str) -> str:
     return re.sub(r"^flag --(\w+)=None: .* must have a value other than None\.$", r"--\1 is required", message)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str]) -> None:
     # Before parsing: `--help` should work whatever else is missing or wrong.
     if any(argument in ("-h", "-help", "--help") for argument in argv[1:]):
         print(_help())
@@ -56,7 +59,6 @@ def _parse(argv: list[str]) -> list[str]:
     rest = FLAGS(argv)
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: options are given as --name=value")
-    return rest
 
 
 def _help() -> str:
@@ -78,45 +80,44 @@ def _help() -> str:
     return "\n".join(lines)
 
 
-def define_workdir(text: str = "Folder of the run.", *, required: bool = True) -> flags.FlagHolder[str | None]:
-    """Defines `--workdir`."""
-    return flags.DEFINE_string("workdir", None, text, required=required)
-
-
-def define_data_dir(
-    text: str = "Folder of the prepared dataset; not needed for shapes.", *, required: bool = False
-) -> flags.FlagHolder[str | None]:
-    """Defines `--data_dir`."""
-    return flags.DEFINE_string("data_dir", None, text, required=required)
-
-
-def define_split(text: str) -> flags.FlagHolder[str]:
-    """Defines `--split`."""
-    return flags.DEFINE_enum("split", "test", SPLITS, text)
-
-
-def define_seed(text: str) -> flags.FlagHolder[int]:
-    """Defines `--seed`."""
-    return flags.DEFINE_integer("seed", 0, text, 0, MAX_SEED)
-
-
-_DEFINE: dict[type, Callable[..., Any]] = {
-    bool: flags.DEFINE_boolean,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    tuple: flags.DEFINE_list,
+_DEFINE: dict[str, Callable[..., Any]] = {
+    "bool": flags.DEFINE_boolean,
+    "int": flags.DEFINE_integer,
+    "float": flags.DEFINE_float,
+    "str": flags.DEFINE_string,
+    "tuple": flags.DEFINE_list,
+    "Sequence": flags.DEFINE_list,
 }
+
+
+def _define(field: dataclasses.Field, default: Any, **how: Any) -> None:
+    """Defines the flag of a field whose type, as it is written, begins with one in `_DEFINE`; `how`: as absl has it."""
+    define = flags.DEFINE_enum if "enum_values" in how else _DEFINE[re.match(r"\w+", field.type)[0]]
+    define(name=field.name, default=default, **how)
+
+
+def define_flags(arguments: type[Any]) -> None:
+    """Defines a flag for every field of a class of arguments, see `videoflow_tf.arguments`."""
+    for field in dataclasses.fields(arguments):
+        default = None if field.default is dataclasses.MISSING else field.default
+        _define(field, list(default) if isinstance(default, tuple) else default, **field.metadata)
+
+
+def arguments_from_flags(arguments: type[Arguments]) -> Arguments:
+    """The arguments that the flags give, an object of that class; raises `UserError` if a required one is missing."""
+    given = {field.name: FLAGS[field.name].value for field in dataclasses.fields(arguments)}
+    if given["workdir"] is None:
+        raise UserError("--workdir is required")
+    return arguments(**given)
 
 
 def define_config_flags() -> None:
     """Defines `--preset` and a flag for every field of `VideoFlowConfig`, all without a default."""
     flags.DEFINE_enum("preset", None, list(PRESETS), "configuration to start from")
     for field in dataclasses.fields(VideoFlowConfig):
-        name, kind, text = field.name, type(field.default), help_of(field.name)
-        if kind is str:
-            flags.DEFINE_enum(name, None, choices_of(name), text)
-        else:
-            _DEFINE[kind](name, None, f"{text} (comma-separated)" if kind is tuple else text)
+        text, choices = help_of(field.name), choices_of(field.name)
+        text += " (comma-separated)" if isinstance(field.default, tuple) else ""
+        _define(field, None, help=text, **({} if choices is None else {"enum_values": choices}))
 
 
 def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:

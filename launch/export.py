@@ -1,12 +1,12 @@
 """Exports the newest checkpoint as a SavedModel: python launch/export.py --workdir=W -> W/export."""
 
 import cli
+from absl import flags
 
-_WORKDIR = cli.define_workdir()
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
     cli.load_tensorflow()
     from videoflow_tf.training.export import export_workdir
 

@@ -14,7 +14,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "Path of the checkpoint without .index or .data, such as model.ckpt-1000.", required=True
 )
 _HPARAMS = flags.DEFINE_string("hparams", None, "JSON file of the official hyperparameters.", required=True)
-_WORKDIR = cli.define_workdir("Folder to make.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder to make.", required=True)
 _FRAME_SIZE = flags.DEFINE_integer(
     "frame_size", None, "Height and width of a frame; default: frame_size in the hyperparameters, or 64.", 1
 )
@@ -26,8 +26,7 @@ _DATASET = flags.DEFINE_enum(
 )
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
     cli.load_tensorflow()
     from videoflow_tf import t2t
 

@@ -3,7 +3,7 @@
 import cli
 from absl import flags
 
-_DATA_DIR = cli.define_data_dir("Folder to prepare the dataset in.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder to prepare the dataset in.", required=True)
 _ARCHIVE = flags.DEFINE_string(
     "archive",
     None,
@@ -11,8 +11,7 @@ _ARCHIVE = flags.DEFINE_string(
 )
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
     cli.load_tensorflow()
     from videoflow_tf.data import bair, prepare_bair
 

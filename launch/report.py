@@ -6,21 +6,17 @@ Curves, results, strips, animations, configuration and the commands to repeat it
 from pathlib import Path
 
 import cli
+from absl import flags
 
-_WORKDIR = cli.define_workdir()
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
     cli.load_tensorflow()
-    from videoflow_tf.files import atomic_path
+    from videoflow_tf.files import write_text
     from videoflow_tf.report import report_page
 
-    page = report_page(_WORKDIR.value)
-    target = Path(_WORKDIR.value) / "report.html"
-    with atomic_path(target) as path:
-        path.write_text(page, encoding="utf-8")
-    print(target)
+    print(write_text(Path(_WORKDIR.value, "report.html"), report_page(_WORKDIR.value)))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from absl import flags
 from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import STRATEGIES
 
-_WORKDIR = cli.define_workdir("Folder of the run, made if missing.")
-_DATA_DIR = cli.define_data_dir()
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, made if missing.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     STRATEGIES[0],
@@ -22,8 +22,7 @@ _JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training s
 cli.define_config_flags()
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
     saved = workdir_lib.read_config(_WORKDIR.value)
     config = cli.config_from_flags(saved)
     if saved is not None:

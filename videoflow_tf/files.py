@@ -26,22 +26,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     os.replace(temporary, path)
 
 
+def write_text(path: str | Path, text: str) -> Path:
+    """Writes `text` in UTF-8, and gives the path."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
 def write_json(path: str | Path, value: Any) -> Path:
     """Writes `value`, indented for people to read, and gives the path.
 
     Raises:
       UserError: a number in `value` is not finite. JSON has no NaN, and no result of this package may hold one.
     """
-    path = Path(path)
     try:
         text = json.dumps(value, indent=2, allow_nan=False)
     except ValueError as error:
         raise UserError(
             f"{path} is not written: a number in it is not finite; the training has probably diverged"
         ) from error
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return path
+    return write_text(path, text + "\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from videoflow_tf.config import RESUMABLE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import atomic_path
+from videoflow_tf.files import write_text
 
 CONFIG_FILE = "config.json"
 
@@ -60,8 +60,7 @@ def check_same_run(saved: VideoFlowConfig, config: VideoFlowConfig, workdir: str
 
 def write_config(workdir: str | Path, config: VideoFlowConfig) -> None:
     """Writes `config` as the configuration of the run in `workdir`, made if missing."""
-    with atomic_path(Path(workdir) / CONFIG_FILE) as path:
-        path.write_text(config.to_json())
+    write_text(Path(workdir) / CONFIG_FILE, config.to_json())
 
 
 def latest_checkpoint(workdir: str | Path) -> tuple[str, int] | None:

@@ -6,8 +6,13 @@ import pytest
 from PIL import Image
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.studies.arguments import SampleArguments
 from videoflow_tf.studies.samples import sample_futures, save_futures, similarity
 from videoflow_tf.training.checkpoints import load_workdir
+
+
+def sample(model, **arguments):
+    return sample_futures(model, SampleArguments("", **arguments))
 
 
 def test_writes_pictures_and_samples(command, micro_run, tmp_path):
@@ -40,7 +45,7 @@ def test_from_python(micro_run, tmp_path):
     stem = "step-0000006_test-1x2x3_temperature-1_seed-4"
     assert paths == [workdir / "samples" / f"{stem}{end}" for end in ("_video-0.png", ".npz", ".json")]
     _, model = load_workdir(workdir)
-    expected = sample_futures(model, None, num_samples=2, num_frames=3, temperature=1.0, seed=4).samples
+    expected = sample(model, num_samples=2, num_frames=3, temperature=1.0, seed=4).samples
     np.testing.assert_array_equal(np.load(paths[1])["samples"], expected)
     assert json.loads(paths[2].read_text())["protocol"] == {
         "dataset": "shapes",
@@ -76,7 +81,7 @@ def test_samples_are_a_function_of_seed_and_video(micro_run):
     _, model = load_workdir(micro_run)
 
     def samples(**kwargs):
-        return sample_futures(model, None, num_samples=2, num_frames=2, temperature=1.0, **kwargs).samples
+        return sample(model, num_samples=2, num_frames=2, temperature=1.0, **kwargs).samples
 
     both = samples(num_videos=2)
     np.testing.assert_array_equal(samples(num_videos=1), both[:1])
@@ -88,7 +93,7 @@ def test_real_future_follows_the_context(micro_run):
     from videoflow_tf import data
 
     config, model = load_workdir(micro_run)
-    futures = sample_futures(model, None, num_videos=1, num_samples=1, num_frames=3)
+    futures = sample(model, num_videos=1, num_samples=1, num_frames=3)
     videos = data.eval_videos(config, None, "test", num_videos=1, num_frames=4)
     video = next(iter(videos))["video"].numpy()
     np.testing.assert_array_equal(np.concatenate([futures.context[0], futures.future[0]]), video)
@@ -96,7 +101,7 @@ def test_real_future_follows_the_context(micro_run):
 
 def test_best_and_worst_of_the_samples(micro_run, tmp_path):
     _, model = load_workdir(micro_run)
-    futures = sample_futures(model, None, num_videos=2, num_samples=4, num_frames=3, temperature=1.0, choose="psnr")
+    futures = sample(model, num_videos=2, num_samples=4, num_frames=3, temperature=1.0, choose="psnr")
     futures.samples[1, 2] = futures.future[1]  # Nothing is better than what really came,
     futures.samples[1, 0] = 255 - futures.future[1]  # and nothing worse than its negative.
     values = similarity(futures, "psnr")
@@ -123,9 +128,9 @@ def test_choice_needs_the_real_future(micro_run, monkeypatch):
         return eval_videos(config, data_dir, split, num_videos=num_videos, num_frames=num_frames)
 
     monkeypatch.setattr(data, "eval_videos", short)
-    assert sample_futures(model, None, num_samples=1, num_frames=6).future is None
+    assert sample(model, num_samples=1, num_frames=6).future is None
     with pytest.raises(UserError, match="5 frames"):
-        sample_futures(model, None, num_samples=1, num_frames=6, choose="psnr")
+        sample(model, num_samples=1, num_frames=6, choose="psnr")
 
 
 def test_grid_of_all_videos_and_samples(command, micro_run, tmp_path):

@@ -6,8 +6,8 @@ import pytest
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
-from videoflow_tf.metrics.evaluate import check_samples, evaluate_samples
-from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.metrics.evaluate import Evaluation
 from videoflow_tf.metrics.metric import MetricOptions
 from videoflow_tf.model.future_sampler import FutureSampler
 from videoflow_tf.protocol import Protocol
@@ -23,11 +23,6 @@ def model(micro_run):
 
 
 @pytest.fixture(scope="module")
-def sampler(model):
-    return FutureSampler(model, batch_size=4)
-
-
-@pytest.fixture(scope="module")
 def protocol(model):
     """Three videos, three predicted frames."""
     return Protocol.of(model, split="test", videos=3, frames=4, temperature=0.5, seed=2)
@@ -40,21 +35,25 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def result(model, sampler, protocol, folder):
-    metrics = _make(NAMES, model.config, 5)
-    return evaluate_samples(model, None, metrics, protocol, Measurements(folder, model), sampler)
+def result(model, protocol, folder):
+    return _measure(model, protocol, folder, NAMES, 5)
 
 
 def _make(names, micro_config, num_samples: int) -> list:
-    options = MetricOptions(micro_config, num_samples=num_samples)
+    options = MetricOptions(micro_config, EvaluateArguments("", num_samples=num_samples))
     return [METRICS[name].from_options(options) for name in names]
 
 
-class _Refuses:
-    """In the place of a sampler where nothing should be sampled."""
+def _measure(model, protocol, folder, names, num_samples: int) -> dict:
+    return Evaluation(model, None, folder, 4).measure_samples(_make(names, model.config, num_samples), protocol)
 
-    def __call__(self, *args):
+
+@pytest.fixture
+def refuse_to_sample(monkeypatch):
+    def refuse(*args):
         raise AssertionError("sampled again")
+
+    monkeypatch.setattr(FutureSampler, "__call__", refuse)
 
 
 def test_results_and_protocol(result):
@@ -76,57 +75,51 @@ def test_results_and_protocol(result):
     }
 
 
-def test_temperature_zero_has_no_diversity(model, sampler, protocol, tmp_path):
-    metrics = _make(["psnr", "diversity"], model.config, 3)
+def test_temperature_zero_has_no_diversity(model, protocol, tmp_path):
     cold = dataclasses.replace(protocol, temperature=0.0)
-    result = evaluate_samples(model, None, metrics, cold, Measurements(tmp_path, model), sampler)
+    result = _measure(model, cold, tmp_path, ["psnr", "diversity"], 3)
     assert result["diversity"]["per_frame"] == [0, 0, 0]
     assert result["psnr"]["best"] == result["psnr"]["worst"]
 
 
-def test_finished_videos_are_not_sampled_again(model, protocol, folder, result):
-    metrics = _make(NAMES, model.config, 5)
-    assert evaluate_samples(model, None, metrics, protocol, Measurements(folder, model), _Refuses()) == result
-    fewer = dataclasses.replace(protocol, videos=2)
-    got = evaluate_samples(model, None, metrics[:1], fewer, Measurements(folder, model), _Refuses())
+def test_finished_videos_are_not_sampled_again(model, protocol, folder, result, refuse_to_sample):
+    assert _measure(model, protocol, folder, NAMES, 5) == result
+    got = _measure(model, dataclasses.replace(protocol, videos=2), folder, ["psnr"], 5)
     assert got["psnr"]["best"]["per_video"] == result["psnr"]["best"]["per_video"][:2]
 
 
-def test_goes_on_where_it_was(model, sampler, protocol, folder, result, tmp_path):
+def test_goes_on_where_it_was(model, protocol, folder, result, tmp_path):
     copied = shutil.copytree(folder, tmp_path / "measurements")
     for lost in (*copied.glob("*-000002-*"), *copied.glob("ssim-000001-*")):
         lost.unlink()
-    metrics = _make(NAMES, model.config, 5)
-    assert evaluate_samples(model, None, metrics, protocol, Measurements(copied, model), sampler) == result
+    assert _measure(model, protocol, copied, NAMES, 5) == result
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"temperature": 0.6}, {"split": "validation"}, {"frames": 3}])
-def test_another_protocol_is_measured_anew(model, protocol, folder, result, change):
-    other = dataclasses.replace(protocol, **change)
+def test_another_protocol_is_measured_anew(model, protocol, folder, result, change, refuse_to_sample):
     with pytest.raises(AssertionError, match="sampled again"):
-        evaluate_samples(model, None, _make(["psnr"], model.config, 5), other, Measurements(folder, model), _Refuses())
+        _measure(model, dataclasses.replace(protocol, **change), folder, ["psnr"], 5)
 
 
-def test_other_weights_and_numbers_of_samples_are_measured_anew(micro_run, protocol, folder, result):
+def test_other_weights_and_numbers_of_samples_are_measured_anew(micro_run, protocol, folder, result, refuse_to_sample):
     _, model = load_workdir(micro_run)
     for change, num_samples in ((0.0, 4), (1e-3, 5)):
         model.trainable_variables[-1].assign_add(model.trainable_variables[-1] * 0 + change)
-        metrics = _make(["psnr"], model.config, num_samples)
         with pytest.raises(AssertionError, match="sampled again"):
-            evaluate_samples(model, None, metrics, protocol, Measurements(folder, model), _Refuses())
+            _measure(model, protocol, folder, ["psnr"], num_samples)
 
 
-def test_videos_are_checked_before_sampling(model, protocol):
+def test_videos_are_checked_before_sampling(model, protocol, tmp_path):
     other = dataclasses.replace(protocol, split="tset")
     with pytest.raises(UserError, match="split"):
-        check_samples(model, None, _make(["psnr"], model.config, 1), other)
+        Evaluation(model, None, tmp_path).check_samples(_make(["psnr"], model.config, 1), other)
 
 
-def test_a_measurement_that_is_not_finite_is_one_line(model, sampler, protocol, tmp_path):
+def test_a_measurement_that_is_not_finite_is_one_line(model, protocol, tmp_path):
     (metric,) = _make(["psnr"], model.config, 1)
     metric.measure = lambda context, real, samples: np.full([1, len(real)], np.nan)
     with pytest.raises(UserError, match="^the psnr of video 0 of split test is not finite") as error:
-        evaluate_samples(model, None, [metric], protocol, Measurements(tmp_path, model), sampler)
+        Evaluation(model, None, tmp_path).measure_samples([metric], protocol)
     assert "\n" not in str(error.value)
 
 

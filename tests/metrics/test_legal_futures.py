@@ -12,6 +12,7 @@ from videoflow_tf.data import eval_videos
 from videoflow_tf.data import shapes as shapes_lib
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
+from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.legal_futures import LegalFutures
 from videoflow_tf.metrics.metric import MetricOptions
 from videoflow_tf.registry import METRICS
@@ -25,7 +26,7 @@ def config_of(size=64, context=1, background="black"):
 
 
 def metric_of(config):
-    return METRICS["legal_futures"].from_options(MetricOptions(config))
+    return METRICS["legal_futures"].from_options(MetricOptions(config, EvaluateArguments("")))
 
 
 def draw(shape="square", size=1.25, colour=(255, 0, 0), directions=((1, 0),), count=1 + FRAMES, frame_size=64):

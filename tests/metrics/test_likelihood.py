@@ -1,11 +1,13 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.evaluate import evaluate_videos
+from videoflow_tf.metrics.evaluate import Evaluation
 from videoflow_tf.metrics.likelihood import BitsPerPixel, importance_weighted_bits
-from videoflow_tf.metrics.measurements import Measurements
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.training.checkpoints import load_workdir
 
@@ -15,10 +17,13 @@ def model(micro_run):
     return load_workdir(micro_run)[1]
 
 
-def _bits(model, num_videos: int, seed: int = 0, dequantization_samples: int = 1, **kwargs):
+def _bits(model, num_videos: int, seed: int = 0, dequantization_samples: int = 1, batch_size: int = 16, folder=None):
+    """Measured anew, unless a folder of measurements is given."""
     protocol = Protocol.of(model, split="test", videos=num_videos, frames=model.config.num_eval_frames, seed=seed)
     metric = BitsPerPixel(model.config, dequantization_samples)
-    return evaluate_videos(model, None, metric, protocol, **kwargs)["bits_per_pixel"]
+    with tempfile.TemporaryDirectory() as empty:
+        evaluation = Evaluation(model, None, folder or Path(empty), batch_size)
+        return evaluation.measure_videos(metric, protocol)["bits_per_pixel"]
 
 
 def test_a_videos_result_depends_on_seed_and_index_alone(model):
@@ -74,16 +79,15 @@ def test_not_finite(micro_run):
 
 
 def test_goes_on_from_kept_measurements(model, tmp_path):
-    measurements = Measurements(tmp_path, model)
-    whole = _bits(model, num_videos=5, batch_size=2, dequantization_samples=2, measurements=measurements)
+    how = {"num_videos": 5, "dequantization_samples": 2, "folder": tmp_path}
+    whole = _bits(model, **how, batch_size=2)
     files = sorted(tmp_path.iterdir())
     assert len(files) == 5
     kept = files[0].read_bytes(), files[0].stat().st_mtime_ns
     for lost in files[3:]:
         lost.unlink()
-    again = _bits(model, num_videos=5, batch_size=2, dequantization_samples=2, measurements=measurements)
-    assert again == whole
+    assert _bits(model, **how, batch_size=2) == whole
     assert (files[0].read_bytes(), files[0].stat().st_mtime_ns) == kept
     # Under another protocol nothing is taken over.
-    assert _bits(model, num_videos=5, seed=1, dequantization_samples=2, measurements=measurements) != whole
+    assert _bits(model, **how, seed=1) != whole
     assert len(list(tmp_path.iterdir())) == 10

@@ -8,6 +8,7 @@ import pytest
 import videoflow_tf
 from videoflow_tf.files import read_json
 from videoflow_tf.metrics import figures
+from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.metric import SampleMetric, curve_statistics
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
@@ -60,9 +61,7 @@ def test_reaches_the_numbers_the_curves_and_the_report(registered, micro_run, tm
 
 
 def test_is_an_option_of_the_command(registered):
-    from videoflow_tf.metrics.arguments import checked_names
-
-    assert checked_names(["brightness", "psnr", " brightness"]) == ["brightness", "psnr"]
+    assert EvaluateArguments("", metrics=["brightness", "psnr", " brightness"]).metrics == ["brightness", "psnr"]
 
 
 def test_a_measured_metric_that_is_not_registered_keeps_its_curve(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
+from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.studies.interpolation import interpolate, parse_levels, read_ends
 
 
@@ -97,8 +98,8 @@ def test_first_and_last_frame_of_one_or_two_videos(make_model):
     model = make_model(frame_size=16)
     videos = data.eval_videos(model.config, None, "test", num_videos=3, num_frames=4)
     videos = [element["video"] for element in videos.as_numpy_iterator()]
-    ends, protocol = read_ends(model, None, "test", 1)
+    ends, protocol = read_ends(model, InterpolateArguments("", video=1))
     np.testing.assert_array_equal(ends, videos[1][[0, -1]])
     assert protocol.settings["last"] == {"video": 1, "frame": 4}
-    ends, protocol = read_ends(model, None, "test", 2, 0)
+    ends, protocol = read_ends(model, InterpolateArguments("", video=2, other_video=0))
     np.testing.assert_array_equal(ends, [videos[2][0], videos[0][-1]])

@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
+from videoflow_tf.arguments import RunArguments, argument
+from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
 from videoflow_tf.registry import METRICS
 
 
-def checked_names(names: Sequence[str]) -> list[str]:
-    """Names of metrics, each once; raises `UserError` if there are none, or no metric has one of them."""
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments(RunArguments):
+    """Of `evaluate.evaluate`: metrics once each, the temperatures of a sweep ascending (None without a sweep).
+
+    Raises:
+      UserError: there are no metrics, or none of such a name; a temperature of the sweep is not a finite number of 0 or
+        more, or there is none; a count is below 1.
+    """
+
+    metrics: Sequence[str] = argument(
+        ("bits_per_pixel",), f"What to measure, comma-separated, of {', '.join(METRICS)}."
+    )
+    split: str = argument("test", "Videos to evaluate on.", enum_values=SPLITS)
+    num_videos: int | None = argument(None, "The first so many of them; default: 256, or all of fewer.", lower_bound=1)
+    num_samples: int = argument(100, "Futures sampled of each video.", lower_bound=1)
+    num_frames: int | None = argument(
+        None, "Frames to predict in samples; default: num_eval_frames - num_context.", lower_bound=1
+    )
+    temperature: float = argument(1.0, "Factor of the prior's sigma in samples.", lower_bound=0)
+    temperatures: Sequence[float | str] | None = argument(None, "A sweep over these instead, for example 0.0,0.5,1.0.")
+    dequantization_samples: int = argument(
+        1, "Noise draws for bits_per_pixel; 2 and more: the importance-weighted bound too.", lower_bound=1
+    )
+    vgg_weights: str | None = argument(None, "Keras's VGG16 weights without top (.h5), for vgg_*.")
+    i3d_path: str | None = argument(None, "Folder of the SavedModel I3D (Kinetics-400), for fvd.")
+    fvd_draws: int = argument(5, "FVD is measured so many times, on one sample of each video.", lower_bound=1)
+    fvd_context: bool = argument(True, "Whether the given frames are part of the clips that fvd sees.")
+    batch_size: int = argument(16, "Videos or samples at a time; matters to memory and speed only.", lower_bound=1)
+    seed: int = argument(0, "Seed of the samples and of the dequantisation noise.", lower_bound=0, upper_bound=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", _checked_names(self.metrics))
+        if self.temperatures is not None:
+            object.__setattr__(self, "temperatures", _checked_temperatures(self.temperatures))
+        for name in ("num_samples", "num_frames", "dequantization_samples", "fvd_draws"):
+            if (count := getattr(self, name)) is not None and count < 1:
+                raise UserError(f"{name}={count} must be at least 1")
+
+
+def _checked_names(names: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in names))
     for name in names:
         if name not in METRICS:
@@ -20,14 +61,7 @@ def checked_names(names: Sequence[str]) -> list[str]:
     return names
 
 
-def checked_temperatures(temperatures: Sequence[float | str] | None) -> list[float]:
-    """The temperatures of a sweep, ascending, each once; none without a sweep.
-
-    Raises:
-      UserError: one is not a finite number of 0 or more, or the sweep has none.
-    """
-    if temperatures is None:
-        return []
+def _checked_temperatures(temperatures: Sequence[float | str]) -> list[float]:
     try:
         numbers = sorted({float(temperature) for temperature in temperatures})
     except ValueError:

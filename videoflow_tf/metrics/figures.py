@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from videoflow_tf.media.charts import Curve, finish, plot_curve, save_chart
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_KINDS = {"best": "tab:green", "mean": "tab:blue", "worst": "tab:red"}
+_COLOURS = {"best": "tab:green", "mean": "tab:blue", "worst": "tab:red"}
 _PANEL = (5.0, 4.0)  # Inches.
 _MOST_COLUMNS = 3
 
@@ -30,18 +30,15 @@ def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
     names = [name for name, result in metrics.items() if name != "protocol" and {"best", "per_frame"} & result.keys()]
     if not names:
         return False
-    for axis, name in _panels(names):
-        result, protocol = metrics[name], Protocol.of_metric(metrics, name)
-        for kind, colour in _kinds(result):
-            curve = result[kind] if kind else result
+    for axes, name in _panels(names):
+        protocol, curves = Protocol.of_metric(metrics, name), {}
+        for kind, part in _parts(metrics[name]).items():
             # Scored frames are the last ones: all after the context, unless the context is scored as well.
-            frames = range(protocol.frames - len(curve["per_frame"]) + 1, protocol.frames + 1)
-            plot_curve(axis, Curve(frames, curve["per_frame"], curve["per_frame_standard_error"]), kind, colour)
-        context = protocol.context
-        _title(axis, protocol, "standard error" if protocol.videos > 1 else None)
-        finish(axis, f"Frame (1 to {context} given)" if context > 1 else "Frame (the first given)", _label(name))
-        _legend(axis, result)
-    save_chart(path, axis.figure)
+            frames = range(protocol.frames - len(part["per_frame"]) + 1, protocol.frames + 1)
+            curves[kind] = Curve(frames, part["per_frame"], part["per_frame_standard_error"])
+        given = f"Frame (1 to {protocol.context} given)" if protocol.context > 1 else "Frame (the first given)"
+        _draw(axes, name, curves, protocol, "standard error" if protocol.videos > 1 else None, given)
+    save_chart(path, axes.figure)
     return True
 
 
@@ -52,18 +49,17 @@ def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:
       results: of each temperature: `temperature`, and metrics by name.
     """
     temperatures = [result["temperature"] for result in results]
-    for axis, name in _panels(name for name in results[0] if name != "temperature"):
-        for kind, colour in _kinds(results[0][name]):
-            points = [result[name][kind] if kind else result[name] for result in results]
+    for axes, name in _panels(name for name in results[0] if name != "temperature"):
+        curves, parts = {}, [_parts(result[name]) for result in results]
+        for kind in parts[0]:
+            points = [part[kind] for part in parts]
             errors = [spread(point) for point in points]
             drawn = None not in errors
-            curve = Curve(temperatures, [point["mean"] for point in points], errors if drawn else None)
-            plot_curve(axis, curve, kind, colour)
+            curves[kind] = Curve(temperatures, [point["mean"] for point in points], errors if drawn else None)
         of_what = "standard deviation over draws" if "standard_deviation" in points[0] else "standard error"
-        _title(axis, Protocol.of_metric(results[0], name), of_what if drawn else None)
-        finish(axis, "Temperature (factor of sigma)", _label(name), whole_numbers=False)
-        _legend(axis, results[0][name])
-    save_chart(path, axis.figure)
+        protocol = Protocol.of_metric(results[0], name)
+        _draw(axes, name, curves, protocol, of_what if drawn else None, "Temperature (factor of sigma)", False)
+    save_chart(path, axes.figure)
 
 
 def spread(result: dict[str, Any]) -> float | None:
@@ -71,30 +67,32 @@ def spread(result: dict[str, Any]) -> float | None:
     return result.get("standard_error", result.get("standard_deviation"))
 
 
-def _label(name: str) -> str:
-    """That of the metric; its name, if it was measured with a metric that is not registered here and now."""
-    return METRICS[name].axis_label() if name in METRICS else name
+def _parts(result: dict[str, Any]) -> dict[str | None, dict[str, Any]]:
+    """The best, the mean and the worst of a result; itself, without a name, where it has none of them."""
+    return {kind: result[kind] for kind in _COLOURS} if "best" in result else {None: result}
 
 
-def _kinds(result: dict[str, Any]) -> list[tuple[str | None, str]]:
-    """The curves of a result and their colours; one without a name where it has no best and worst."""
-    return list(_KINDS.items()) if "best" in result else [(None, _KINDS["mean"])]
-
-
-def _title(axis: Axes, protocol: Protocol, spreads: str | None) -> None:
+def _draw(
+    axes: Axes,
+    name: str,
+    curves: dict[str | None, Curve],
+    protocol: Protocol,
+    spreads: str | None,
+    x_label: str,
+    whole_numbers: bool = True,
+) -> None:
+    """The diagram of a metric, labelled by its name if it was measured with one that is not registered here and now."""
+    for kind, curve in curves.items():
+        plot_curve(axes, curve, kind, _COLOURS[kind or "mean"])
     samples = f", {protocol.samples} samples each" if protocol.samples else ""
-    axis.set_title(protocol.videos_text + samples + (f"\nwith {spreads}" if spreads else ""), fontsize="medium")
-
-
-def _legend(axis: Axes, result: dict[str, Any]) -> None:
-    if "best" in result:
-        axis.legend()
+    axes.set_title(protocol.videos_text + samples + (f"\nwith {spreads}" if spreads else ""), fontsize="medium")
+    finish(axes, x_label, METRICS[name].axis_label() if name in METRICS else name, whole_numbers=whole_numbers)
+    if None not in curves:
+        axes.legend()
 
 
 def _panels(names: Iterable[str]) -> list[tuple[Axes, str]]:
     """Axes in one figure for the metrics of these names, in the order of the registry."""
-    from matplotlib.figure import Figure
-
     order = [*METRICS]
     names = sorted(names, key=lambda name: order.index(name) if name in order else len(order))
     count = len(names)

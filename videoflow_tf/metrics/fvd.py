@@ -102,7 +102,7 @@ class FVD(SampleMetric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> FVD:
-        return cls(options.fvd_draws, I3D(options.i3d_path), options.fvd_context)
+        return cls(options.arguments.fvd_draws, I3D(options.arguments.i3d_path), options.arguments.fvd_context)
 
     @classmethod
     def flags(cls, protocol: Protocol) -> dict[str, Any]:

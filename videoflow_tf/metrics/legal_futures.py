@@ -9,7 +9,7 @@ import numpy as np
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.shapes import BACKGROUNDS, possible_futures
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, curve_statistics
+from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, curve_statistics, mean_statistics
 
 _CONTRAST = 64  # Levels: a pixel further than this from the background, in some channel, is one of the shape.
 _LEAST_IOU = 0.7
@@ -38,7 +38,7 @@ class LegalFutures(SampleMetric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> LegalFutures:
-        return cls(options.num_samples, options.config)
+        return cls(options.arguments.num_samples, options.config)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -88,10 +88,10 @@ class LegalFutures(SampleMetric):
         curves, empty, directions = measurements[:, :-2], measurements[:, -2], measurements[:, -1]
         return {
             **curve_statistics(curves),
-            **_of_videos(curves[:, -1]),
-            "first_frames": _of_videos(curves[:, 0]),
-            "empty_frames": _of_videos(empty),
-            "directions": _of_videos(directions),
+            **mean_statistics(curves[:, -1]),
+            "first_frames": mean_statistics(curves[:, 0]),
+            "empty_frames": mean_statistics(empty),
+            "directions": mean_statistics(directions),
         }
 
     def _masks(self, frames: np.ndarray) -> np.ndarray:
@@ -105,9 +105,3 @@ def _right(frames: np.ndarray, masks: np.ndarray, true_frame: np.ndarray, true_m
     union = masks.sum(axis=(1, 2)) + true_mask.sum() - intersection
     errors = np.abs(frames[:, true_mask].astype(np.int16) - true_frame[true_mask]).mean(axis=(1, 2))
     return (intersection / union >= _LEAST_IOU) & (errors <= _MOST_COLOUR_ERROR)
-
-
-def _of_videos(values: np.ndarray) -> dict[str, Any]:
-    """Mean and standard error of [V]."""
-    statistics = curve_statistics(values[:, None])
-    return {name: statistics[name] for name in ("mean", "standard_error", "per_video")}

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.metrics.metric import MetricOptions, VideoMetric, curve_statistics
+from videoflow_tf.metrics.metric import MetricOptions, VideoMetric, curve_statistics, mean_statistics
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
@@ -33,7 +33,7 @@ class BitsPerPixel(VideoMetric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> BitsPerPixel:
-        return cls(options.config, options.dequantization_samples)
+        return cls(options.config, options.arguments.dequantization_samples)
 
     @classmethod
     def flags(cls, protocol: Protocol) -> dict[str, Any]:
@@ -67,8 +67,8 @@ class BitsPerPixel(VideoMetric):
         bits = measurements.astype(np.float64)
         result = curve_statistics(bits.mean(axis=1))
         if self._draws > 1:
-            bound = curve_statistics(importance_weighted_bits(bits, self._config.frame_size**2 * 3)[:, None])
-            result["importance_weighted"] = {name: bound[name] for name in ("mean", "standard_error", "per_video")}
+            bound = importance_weighted_bits(bits, self._config.frame_size**2 * 3)
+            result["importance_weighted"] = mean_statistics(bound)
         return result
 
 

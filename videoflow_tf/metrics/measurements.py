@@ -40,11 +40,6 @@ class Measurements:
         return self._folder / f"{metric}-{index:06d}-{key}.npy"
 
 
-def load(path: Path) -> np.ndarray | None:
-    """A measurement, or None if it has not been made."""
-    return np.load(path) if path.is_file() else None
-
-
 def save(path: Path, measurement: np.ndarray) -> None:
     """Writes a measurement, whole or not at all."""
     with atomic_path(path) as temporary:

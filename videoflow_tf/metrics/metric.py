@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.vgg import VGGFeatures
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
@@ -25,29 +26,15 @@ from videoflow_tf.protocol import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class MetricOptions:
-    """What metrics are made from; each takes what it needs.
-
-    Raises:
-      UserError: a count is below 1.
-    """
+    """What metrics are made from; each takes what it needs."""
 
     config: VideoFlowConfig  # Of the model.
-    num_samples: int = 100  # Futures of each video.
-    dequantization_samples: int = 1  # Draws of the dequantisation noise.
-    vgg_weights: str | None = None  # File of VGG16's weights.
-    i3d_path: str | None = None  # Folder of I3D's SavedModel.
-    fvd_draws: int = 5
-    fvd_context: bool = True  # Whether FVD sees the given frames too.
-
-    def __post_init__(self) -> None:
-        for name in ("num_samples", "dequantization_samples", "fvd_draws"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}={getattr(self, name)} must be at least 1")
+    arguments: EvaluateArguments
 
     @functools.cached_property
     def vgg(self) -> VGGFeatures:
         """VGG16, read once for all metrics that use it; raises `UserError` if its weights are not there."""
-        return VGGFeatures(self.vgg_weights)
+        return VGGFeatures(self.arguments.vgg_weights)
 
 
 class Metric(abc.ABC):
@@ -110,7 +97,7 @@ class SampleMetric(Metric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> SampleMetric:
-        return cls(options.num_samples)
+        return cls(options.arguments.num_samples)
 
     @classmethod
     def flags(cls, protocol: Protocol) -> dict[str, Any]:
@@ -163,6 +150,12 @@ def curve_statistics(curves: np.ndarray) -> dict[str, Any]:
         "per_frame_standard_error": _standard_error(curves).tolist() if several else None,
         "per_video": per_video.tolist(),
     }
+
+
+def mean_statistics(values: np.ndarray) -> dict[str, Any]:
+    """`mean`, `standard_error` and `per_video` of [V], a value per video; see `curve_statistics`."""
+    statistics = curve_statistics(values[:, None])
+    return {name: statistics[name] for name in ("mean", "standard_error", "per_video")}
 
 
 def check_finite(values: np.ndarray, what: str, first: int = 0) -> None:

@@ -42,11 +42,7 @@ def named(name: str, numbers: dict[str, Any], protocol: Protocol) -> dict[str, A
 
 
 def write(
-    folder: Path,
-    names: Sequence[str],
-    measured: list[dict[str, Any]],
-    temperatures: Sequence[float],
-    step: int,
+    folder: Path, names: Sequence[str], measured: list[dict[str, Any]], temperatures: Sequence[float] | None, step: int
 ) -> Results:
     """Writes metrics that were measured at this training step; with temperatures, as a sweep over them."""
     if temperatures:

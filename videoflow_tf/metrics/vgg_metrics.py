@@ -22,7 +22,7 @@ class VGGMetric(SampleMetric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> VGGMetric:
-        return cls(options.num_samples, options.vgg)
+        return cls(options.arguments.num_samples, options.vgg)
 
     @classmethod
     def flags(cls, protocol: Protocol) -> dict[str, Any]:

@@ -131,7 +131,4 @@ def _scorer(model: VideoFlow, num_context: int) -> Callable[[np.ndarray, tf.Tens
             noise = tf.concat([noise[:, :1], noise], axis=1)
         return model.frame_bits_per_pixel(video, num_context, noise)
 
-    def score(video: np.ndarray, noise: tf.Tensor) -> tf.Tensor:
-        return frame_bits(tf.convert_to_tensor(video), noise)
-
-    return score
+    return lambda video, noise: frame_bits(tf.convert_to_tensor(video), noise)

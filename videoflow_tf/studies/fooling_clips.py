@@ -7,91 +7,45 @@ from pathlib import Path
 
 import numpy as np
 
-from videoflow_tf.files import atomic_path
+from videoflow_tf.arguments import takes
+from videoflow_tf.files import write_text
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
+from videoflow_tf.studies.arguments import SampleArguments, StudyArguments
 from videoflow_tf.studies.fooling import study_page
 from videoflow_tf.studies.samples import sample_futures
 from videoflow_tf.training.checkpoints import load_workdir
 
 
-def build_study(
-    workdir: str | Path,
-    data_dir: str | None = None,
-    split: str = "test",
-    *,
-    num_videos: int = 20,
-    num_frames: int = 10,
-    temperature: float = 0.5,
-    seed: int = 0,
-    same_videos: bool = False,
-    seconds: float = 2.0,
-    frames_per_second: float = 8.0,
-) -> Path:
+@takes(StudyArguments)
+def build_study(arguments: StudyArguments) -> Path:
     """Writes the page of a study of the trained model of a run to `workdir`/eval, and gives its path.
 
-    Args: as `study_clips` and `study_page`.
+    Args: the fields of `StudyArguments`.
 
     Raises:
-      UserError: `workdir` has no trained model, or as these two.
+      UserError: `workdir` has no trained model, or as `study_clips` and `study_page`.
     """
-    _, model = load_workdir(workdir)
-    real, generated, protocol = study_clips(
-        model,
-        data_dir,
-        split,
-        num_videos=num_videos,
-        num_frames=num_frames,
-        temperature=temperature,
-        seed=seed,
-        same_videos=same_videos,
-    )
-    page = study_page(
-        real, generated, seconds=seconds, frames_per_second=frames_per_second, protocol=protocol.to_json()
-    )
-    target = Path(workdir) / "eval" / "fooling_study.html"
-    with atomic_path(target) as path:
-        path.write_text(page, encoding="utf-8")
-    return target
+    _, model = load_workdir(arguments.workdir)
+    real, generated, protocol = study_clips(model, arguments)
+    how = {"seconds": arguments.seconds, "frames_per_second": arguments.frames_per_second}
+    page = study_page(real, generated, protocol=protocol.to_json(), **how)
+    return write_text(Path(arguments.workdir) / "eval" / "fooling_study.html", page)
 
 
-def study_clips(
-    model: VideoFlow,
-    data_dir: str | None,
-    split: str,
-    *,
-    num_videos: int,
-    num_frames: int,
-    temperature: float,
-    seed: int,
-    same_videos: bool = False,
-) -> tuple[np.ndarray, np.ndarray, Protocol]:
+def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np.ndarray, Protocol]:
     """Real and generated clips, context included: uint8 [num_videos, K + num_frames, H, W, 3] each, and the protocol.
 
-    Args:
-      model: a trained model.
-      data_dir: folder of the prepared dataset; None for one that is generated.
-      split: "train", "validation" or "test".
-      num_videos: real clips, and as many generated ones.
-      num_frames: to generate.
-      temperature, seed: of the samples.
-      same_videos: continue the very videos that are shown as real ones, not the next `num_videos` of the split.
+    With `same_videos` the very videos are continued that are shown as real ones, else the next `num_videos` of the
+    split.
 
     Raises:
       UserError: the dataset is missing, or has too few videos or frames.
     """
-    total = num_videos if same_videos else 2 * num_videos
-    futures = sample_futures(
-        model,
-        data_dir,
-        split,
-        num_videos=total,
-        num_samples=1,
-        num_frames=num_frames,
-        temperature=temperature,
-        seed=seed,
-        needs_future=True,
-    )
-    real = np.concatenate([futures.context, futures.future], axis=1)[:num_videos]
-    generated = np.concatenate([futures.context, futures.samples[:, 0]], axis=1)[-num_videos:]
-    return real, generated, dataclasses.replace(futures.protocol, settings={"same_videos": same_videos})
+    total = study.num_videos * (1 if study.same_videos else 2)
+    shared = {name: getattr(study, name) for name in ("data_dir", "split", "num_frames", "temperature", "seed")}
+    sampled = SampleArguments(study.workdir, num_videos=total, num_samples=1, **shared)
+    futures = sample_futures(model, sampled, needs_future=True)
+    real = np.concatenate([futures.context, futures.future], axis=1)[: study.num_videos]
+    generated = np.concatenate([futures.context, futures.samples[:, 0]], axis=1)[-study.num_videos :]
+    return real, generated, dataclasses.replace(futures.protocol, settings={"same_videos": study.same_videos})

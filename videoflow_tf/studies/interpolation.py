@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf import data
+from videoflow_tf.arguments import takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_json
@@ -19,6 +20,7 @@ from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
+from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.training.checkpoints import load_workdir
 
 
@@ -30,43 +32,29 @@ class Interpolation(NamedTuple):
     channels: dict[int, int]  # level -> the channel that was chosen by its rank, from 0; empty if all change.
 
 
-def interpolate_videos(
-    workdir: str | Path,
-    data_dir: str | None = None,
-    split: str = "test",
-    *,
-    video: int = 0,
-    other_video: int | None = None,
-    num_frames: int | None = None,
-    num_steps: int = 10,
-    levels: str = "all",
-    channel_rank: int | None = None,
-) -> list[Path]:
+@takes(InterpolateArguments)
+def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
     """Interpolates between frames of a dataset with the trained model of a run, and writes files to `workdir`/eval.
 
-    Args: as `read_ends`, `interpolate` and, for `levels`, `parse_levels`.
+    Args: the fields of `InterpolateArguments`.
 
     Returns:
       The files written.
 
     Raises:
-      UserError: `workdir` has no trained model, or as these three.
+      UserError: `workdir` has no trained model, or as `parse_levels`, `read_ends` and `interpolate`.
     """
-    config, model = load_workdir(workdir)
-    chosen = parse_levels(levels, config)
-    ends, protocol = read_ends(model, data_dir, split, video, other_video, num_frames)
-    result = interpolate(model, ends, num_steps, chosen, channel_rank)
-    what = {"steps": num_steps, "levels": chosen, "channel_rank": channel_rank}
-    protocol = dataclasses.replace(protocol, settings={**protocol.settings, **what})
-    return save(result, protocol, Path(workdir) / "eval")
+    steps, channel_rank = arguments.steps, arguments.channel_rank
+    config, model = load_workdir(arguments.workdir)
+    levels = parse_levels(arguments.levels, config)
+    ends, protocol = read_ends(model, arguments)
+    result = interpolate(model, ends, steps, levels, channel_rank)
+    what = {**protocol.settings, "steps": steps, "levels": levels, "channel_rank": channel_rank}
+    return save(result, dataclasses.replace(protocol, settings=what), Path(arguments.workdir) / "eval")
 
 
 def interpolate(
-    model: VideoFlow,
-    ends: np.ndarray,
-    num_steps: int,
-    levels: Sequence[int],
-    channel_rank: int | None = None,
+    model: VideoFlow, ends: np.ndarray, num_steps: int, levels: Sequence[int], channel_rank: int | None = None
 ) -> Interpolation:
     """Decodes points evenly spaced on the line between the latents of two frames.
 
@@ -102,34 +90,19 @@ def interpolate(
     return Interpolation(pixels.to_uint8(frames)[0].numpy(), ends, channels)
 
 
-def read_ends(
-    model: VideoFlow,
-    data_dir: str | None,
-    split: str,
-    video: int,
-    other_video: int | None = None,
-    num_frames: int | None = None,
-) -> tuple[np.ndarray, Protocol]:
+def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
     """The first frame of a video and the last of the same or another one: uint8 [2, H, W, 3], and where they are from.
-
-    Args:
-      model: names the dataset.
-      data_dir: folder of the prepared dataset; None for one that is generated.
-      split: "train", "validation" or "test".
-      video: index in the split.
-      other_video: index of the video whose last frame is the other end; None: the same.
-      num_frames: length of the videos; None: `config.num_eval_frames`.
 
     Raises:
       UserError: the dataset is missing, or has too few videos or frames.
     """
-    config = model.config
-    length = config.num_eval_frames if num_frames is None else num_frames
-    other = video if other_video is None else other_video
-    videos = data.eval_videos(config, data_dir, split, num_videos=max(video, other) + 1, num_frames=length)
+    video, length = arguments.video, arguments.num_frames or model.config.num_eval_frames
+    other = video if arguments.other_video is None else arguments.other_video
+    how = {"num_videos": max(video, other) + 1, "num_frames": length}
+    videos = data.eval_videos(model.config, arguments.data_dir, arguments.split, **how)
     first, last = (next(iter(videos.skip(i).take(1)))["video"].numpy()[t] for i, t in ((video, 0), (other, -1)))
     where = {"first": {"video": video, "frame": 1}, "last": {"video": other, "frame": length}}
-    return np.stack([first, last]), Protocol.of(model, split=split, context=None, settings=where)
+    return np.stack([first, last]), Protocol.of(model, split=arguments.split, context=None, settings=where)
 
 
 def parse_levels(text: str, config: VideoFlowConfig) -> list[int]:
@@ -184,8 +157,6 @@ def save(result: Interpolation, protocol: Protocol, folder: Path) -> list[Path]:
     ends = np.concatenate([result.ends[:1], result.frames, result.ends[1:]])
     row = strips.Row("", ends, [strips.REAL, *[strips.GENERATED] * steps, strips.REAL])
     captions = ["first", *(f"{weight:.2f}" for weight in weights), "last"]
-    still, moving, numbers = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "json"))
-    strips.save_png(still, strips.film([row], captions))
-    strips.save_gif(moving, strips.side_by_side([row], captions))
-    write_json(numbers, {"channels": result.channels, "protocol": protocol.to_json()})
-    return [still, moving, numbers]
+    pictures = strips.save_pictures(folder / stem, strips.film([row], captions), strips.side_by_side([row], captions))
+    numbers = {"channels": result.channels, "protocol": protocol.to_json()}
+    return [*pictures, write_json(folder / f"{stem}.json", numbers)]

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf import data
+from videoflow_tf.arguments import takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.media.progress import progress_bar
-from videoflow_tf.metrics.similarity import Similarity
 from videoflow_tf.model.future_sampler import FutureSampler
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
-from videoflow_tf.studies.arguments import PICTURES, check_pictures
+from videoflow_tf.studies.arguments import PICTURES, SampleArguments
 from videoflow_tf.training.checkpoints import load_workdir
 
 
@@ -42,33 +42,12 @@ class Futures:
         return f"{name}_seed-{p.seed}" + ("" if self.choose is None else f"_by-{self.choose}")
 
 
-def sample(
-    workdir: str | Path,
-    data_dir: str | None = None,
-    split: str = "test",
-    num_videos: int = 1,
-    num_samples: int = 3,
-    num_frames: int = 10,
-    temperature: float = 0.5,
-    seed: int = 0,
-    choose: str | None = None,
-    grid: bool = False,
-    pictures: Sequence[str] = PICTURES,
-) -> list[Path]:
+@takes(SampleArguments)
+def sample(arguments: SampleArguments) -> list[Path]:
     """Samples futures with the trained model of a run, and writes them to `workdir`/samples. Shows a progress bar.
 
-    Args:
-      workdir: folder of the run.
-      data_dir: folder of the prepared dataset; None for one that is generated.
-      split: "train", "validation" or "test".
-      num_videos: the first so many videos.
-      num_samples: futures of each.
-      num_frames: to generate.
-      temperature: factor of the prior's sigma; 0: its mean, 1: as trained.
-      seed: of the samples.
-      choose: show only the best and the worst sample, by the mean over frames of "psnr" or "ssim".
-      grid: one picture of all videos and samples; the PNG shows the last frame.
-      pictures: which to write, of `PICTURES`; all samples are written as .npz and what they are as .json besides.
+    Args: the fields of `SampleArguments`. All samples are written as .npz and what they are as .json, whichever the
+    pictures.
 
     Returns:
       The files written.
@@ -77,69 +56,48 @@ def sample(
       UserError: `workdir` has no trained model, the dataset is missing or has too few videos, an argument is out of
         range, or a sample is not finite.
     """
-    check_pictures(pictures, grid, choose)
-    _, model = load_workdir(workdir)
-    futures = sample_futures(
-        model,
-        data_dir,
-        split,
-        num_videos=num_videos,
-        num_samples=num_samples,
-        num_frames=num_frames,
-        temperature=temperature,
-        seed=seed,
-        choose=choose,
-    )
-    return list(save_futures(futures, Path(workdir) / "samples", grid=grid, kinds=pictures))
+    _, model = load_workdir(arguments.workdir)
+    futures = sample_futures(model, arguments)
+    folder = Path(arguments.workdir) / "samples"
+    return list(save_futures(futures, folder, grid=arguments.grid, kinds=arguments.pictures))
 
 
-def sample_futures(
-    model: VideoFlow,
-    data_dir: str | None,
-    split: str = "test",
-    *,
-    num_videos: int = 1,
-    num_samples: int = 3,
-    num_frames: int = 10,
-    temperature: float = 0.5,
-    seed: int = 0,
-    choose: str | None = None,
-    needs_future: bool = False,
-) -> Futures:
+def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: bool = False) -> Futures:
     """Samples the frames after the context of the first videos of a split, and shows a progress bar.
 
     A sample is a function of the seed, the video's index and its own number. Beyond the result, the memory needed grows
     with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
 
     Args:
-      choose: "psnr" or "ssim": show the best and the worst sample by it alone.
+      model: a trained model.
+      arguments: what to sample.
       needs_future: the real videos must be as long as the samples, as with `choose`.
 
     Raises:
       UserError: the dataset is missing or has too few videos or, where needed, frames; the frames are too small for
         the metric to choose by.
     """
+    count, num_frames, seed, choose = arguments.num_samples, arguments.num_frames, arguments.seed, arguments.choose
     protocol = Protocol.of(
         model,
-        split=split,
-        videos=num_videos,
-        samples=num_samples,
+        split=arguments.split,
+        videos=arguments.num_videos,
+        samples=count,
         frames=num_frames,
-        temperature=temperature,
+        temperature=arguments.temperature,
         seed=seed,
     )
     config, num_context = model.config, model.config.num_context
-    needs_future = needs_future or choose is not None
-    videos = _videos(config, data_dir, split, num_videos, num_frames, needs_future)
+    videos = _videos(config, arguments, needs_future or choose is not None)
     if choose is not None:
-        _similarity(choose, num_samples).check(config, num_frames, num_videos)
+        METRICS[choose](count).check(config, num_frames, len(videos))
     context, future = videos[:, :num_context], videos[:, num_context:]
-    samples = np.empty([num_videos, num_samples, num_frames, *videos.shape[2:]], np.uint8)
-    bar = progress_bar(num_videos * num_samples)
+    samples = np.empty([len(videos), count, num_frames, *videos.shape[2:]], np.uint8)
+    bar = progress_bar(len(videos) * count)
     sampler = FutureSampler(model)
-    for i in range(num_videos):
+    for i in range(len(videos)):
         done = 0
-        for batch in sampler.batches(context[i], num_frames, temperature, seed, i, num_samples):
+        for batch in sampler.batches(context[i], num_frames, protocol.temperature, seed, i, count):
             samples[i, done : done + len(batch)] = batch
             done += len(batch)
             bar.add(len(batch))
@@ -148,7 +106,7 @@ def sample_futures(
 
 def similarity(futures: Futures, metric: str) -> np.ndarray:
     """Mean over frames of the similarity of every sample to the real future, by "psnr" or "ssim": [V, S]."""
-    measure = _similarity(metric, futures.samples.shape[1]).measure
+    measure = METRICS[metric](futures.samples.shape[1]).measure
     clips = zip(futures.context, futures.future, futures.samples, strict=True)
     return np.stack([measure(*clip).mean(axis=1, dtype=np.float64) for clip in clips])
 
@@ -166,15 +124,23 @@ def save_futures(
     values = None if futures.choose is None else similarity(futures, futures.choose)
     if grid:
         moving = strips.grid(futures.context, futures.samples, futures.future)
-        yield from _save_pictures(folder / f"{futures.stem}_grid", moving[-1], moving, kinds)
+        yield from strips.save_pictures(folder / f"{futures.stem}_grid", moving[-1], moving, kinds)
     else:
         for i in range(len(futures.context)):
             named = _named_samples(futures, i, None if values is None else values[i])
             clip = futures.context[i], named, None if futures.future is None else futures.future[i]
             stem = folder / f"{futures.stem}_video-{i}"
-            yield from _save_pictures(stem, strips.strip(*clip), strips.animation(*clip), kinds)
-    yield _save_arrays(futures, folder / f"{futures.stem}.npz")
-    yield _save_summary(futures, values, folder / f"{futures.stem}.json")
+            yield from strips.save_pictures(stem, strips.strip(*clip), strips.animation(*clip), kinds)
+    arrays = folder / f"{futures.stem}.npz"
+    scalars = {"temperature": futures.protocol.temperature, "seed": futures.protocol.seed}
+    with atomic_path(arrays) as temporary:
+        np.savez_compressed(temporary, context=futures.context, samples=futures.samples, **scalars)
+    yield arrays
+    summary: dict[str, Any] = {"protocol": futures.protocol.to_json()}
+    if values is not None:
+        best, worst = values.argmax(axis=1), values.argmin(axis=1)
+        summary[futures.choose] = {"best": best.tolist(), "worst": worst.tolist(), "per_sample": values.tolist()}
+    yield write_json(folder / f"{futures.stem}.json", summary)
 
 
 def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -187,50 +153,16 @@ def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> d
     return {f"{name}, {metric.text(values[s])}": samples[s] for name, s in chosen.items()}
 
 
-def _similarity(name: str, num_samples: int) -> Similarity:
-    return METRICS[name](num_samples)
-
-
-def _save_arrays(futures: Futures, path: Path) -> Path:
-    arrays = {"context": futures.context, "samples": futures.samples}
-    scalars = {"temperature": futures.protocol.temperature, "seed": futures.protocol.seed}
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays, **scalars)
-    return path
-
-
-def _save_summary(futures: Futures, values: np.ndarray | None, path: Path) -> Path:
-    summary: dict[str, Any] = {"protocol": futures.protocol.to_json()}
-    if values is not None:
-        summary[futures.choose] = {
-            "best": values.argmax(axis=1).tolist(),
-            "worst": values.argmin(axis=1).tolist(),
-            "per_sample": values.tolist(),
-        }
-    return write_json(path, summary)
-
-
-def _save_pictures(stem: Path, still: np.ndarray, moving: np.ndarray, kinds: Sequence[str]) -> Iterator[Path]:
-    for kind in kinds:
-        path = Path(f"{stem}.{kind}")
-        if kind == "png":
-            strips.save_png(path, still)
-        else:
-            {"gif": strips.save_gif, "mp4": strips.save_mp4}[kind](path, moving)
-        yield path
-
-
-def _videos(
-    config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int, num_frames: int, needs_future: bool
-) -> np.ndarray:
+def _videos(config: VideoFlowConfig, arguments: SampleArguments, needs_future: bool) -> np.ndarray:
     """Context and real future; the context alone where the videos are shorter and the future is not needed."""
 
-    def read(length: int) -> np.ndarray:
-        videos = data.eval_videos(config, data_dir, split, num_videos=num_videos, num_frames=length)
+    def read(num_frames: int) -> np.ndarray:
+        how = {"num_videos": arguments.num_videos, "num_frames": num_frames}
+        videos = data.eval_videos(config, arguments.data_dir, arguments.split, **how)
         return np.stack([element["video"] for element in videos.as_numpy_iterator()])
 
     try:
-        return read(config.num_context + num_frames)
+        return read(config.num_context + arguments.num_frames)
     except UserError:
         if needs_future:
             raise
