@@ -178,6 +178,11 @@ def unsqueeze(y: np.ndarray) -> np.ndarray:
     return blocks.transpose(0, 1, 4, 2, 5, 3).reshape(n, 2 * height, 2 * width, channels // 4)
 
 
+def actnorm(x: np.ndarray, layer) -> np.ndarray:
+    bias, log_scale = values(layer.bias, layer.log_scale)
+    return (x + bias) * np.exp(3 * log_scale)
+
+
 def mixing_matrix(conv) -> np.ndarray:
     """W = P L (U + diag(sign_s exp(log_s)))."""
     permutation, lower, upper, sign_s, log_s = values(conv.permutation, conv.lower, conv.upper, conv.sign_s, conv.log_s)
@@ -196,9 +201,9 @@ def shift_and_scale(config: VideoFlowConfig, coupling, first: np.ndarray) -> tup
 
 def flow_step(config: VideoFlowConfig, step, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W, C] -> the same, and the log-det [N]: actnorm, 1x1 convolution, coupling."""
-    bias, log_scale = values(step.actnorm.bias, step.actnorm.log_scale)
+    (log_scale,) = values(step.actnorm.log_scale)
     matrix = mixing_matrix(step.conv)
-    first, second = np.split((x + bias) * np.exp(3 * log_scale) @ matrix, 2, axis=-1)
+    first, second = np.split(actnorm(x, step.actnorm) @ matrix, 2, axis=-1)
     shift, scale = shift_and_scale(config, step.coupling, first)
     pixels = x.shape[1] * x.shape[2]
     log_det = pixels * (3 * log_scale.sum() + np.linalg.slogdet(matrix)[1]) + np.log(scale).sum(axis=(1, 2, 3))

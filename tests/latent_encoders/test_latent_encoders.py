@@ -51,40 +51,6 @@ def test_encoders_are_the_literal_ones(build, encoder_changes, level, skip):
 
 
 @LEVELS
-def test_one_frame_at_a_time_is_all_at_once(build, encoder_changes, level):
-    encoder, latents, own = build(level, **encoder_changes)
-    window = encoder.window
-    expected = sequence(encoder, latents, own, window)
-    weights = encoder.fold()
-    for given in range(1, FRAMES):  # Also fewer frames than the window: the state still fills up rightly.
-        state = encoder.initial_state(latents[:, :given], None if own is None else own.frames(0, given))
-        for t in range(given, FRAMES):
-            gaussian, state = encoder.step(weights, state, None if own is None else own.frame(t))
-            if t >= window:
-                assert_all_close(gaussian, [part[:, t - window] for part in expected], atol=1e-12)
-            state = encoder.push(state, latents[:, t])
-
-
-@LEVELS
-def test_a_later_start_gives_the_same_gaussians(build, encoder_changes, level):
-    encoder, latents, own = build(level, **encoder_changes)
-    window = encoder.window
-    every, later = sequence(encoder, latents, own, window), sequence(encoder, latents, own, window + 1)
-    assert_all_close(later, [part[:, 1:] for part in every], atol=1e-12)
-
-
-@LEVELS
-def test_no_gaussian_depends_on_its_own_frame_or_on_later_ones(build, encoder_changes, level):
-    encoder, latents, own = build(level, **encoder_changes)
-    window, changed_at = encoder.window, FRAMES - 2
-    changed = tf.concat([latents[:, :changed_at], latents[:, changed_at:] + 1.0], axis=1)
-    before, after = (sequence(encoder, z, own, window) for z in (latents, changed))
-    unseen = changed_at - window + 1
-    assert_all_close([part[:, :unseen] for part in after], [part[:, :unseen] for part in before])
-    assert not np.allclose(after.mean[:, unseen:], before.mean[:, unseen:])
-
-
-@LEVELS
 def test_a_step_reads_no_variable(build, encoder_changes, level):
     encoder, latents, own = build(level, **encoder_changes)
     state = encoder.initial_state(latents, own)

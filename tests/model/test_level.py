@@ -6,9 +6,7 @@ from tests.checks import assert_all_close, bits_and_gradients
 from tests.conftest import DEEP
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"levels": 3}, DEEP | {"moved": 0.02}], ids=["two", "three", "deep"]
-)
+@pytest.mark.parametrize("changes", [{}, {"levels": 3}, DEEP | {"moved": 0.02}], ids=["two", "three", "deep"])
 def test_decode_inverts_encode(make_model, changes):
     model, x = make_model(**changes), None
     for level in model.levels:

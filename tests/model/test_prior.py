@@ -83,17 +83,3 @@ def test_condition_switches_the_past_off(build, encoder_changes, level):
     window = prior.encoder.window
     assert_all_close([t[:, :window] for t in on], [t[:, :window] for t in own])  # Frames without enough past.
     assert not np.allclose(on.mean[:, window:], own.mean[:, window:])
-
-
-def test_the_top_prior_without_a_past_is_learned_or_standard(build):
-    learned, clip = build(TOP, conditional=False)
-    standard, _ = build(TOP, conditional=False, top_prior="standard")
-    assert learned.encoder is None and standard.encoder is None and standard.own is None
-    gaussian = learned.sequence(clip, 0)
-    assert np.ptp(gaussian.mean, axis=(0, 1)).max() == 0  # The same for every video and frame.
-    assert np.abs(gaussian.mean).max() > 0 and np.abs(gaussian.log_std).max() > 0
-    gaussian = standard.sequence(clip, 0)
-    assert gaussian.mean.shape == clip.latents.shape
-    assert not gaussian.mean.numpy().any() and not gaussian.log_std.numpy().any()
-    for drawn in draw(standard, clip, 1, clip.latents[:, :3], temperature=0.5):
-        np.testing.assert_array_equal(drawn, 0.5 * clip.latents[:, :3])

@@ -8,7 +8,7 @@ import tf_keras
 from tests import reference
 from tests.checks import assert_all_close, refused
 from videoflow_tf.model import video_flow
-from videoflow_tf.model.likelihood import encode_frames, frame_log_probs
+from videoflow_tf.model.likelihood import encode_frames
 
 LOG_2 = math.log(2.0)
 
@@ -66,6 +66,12 @@ def noise_of(video: np.ndarray) -> np.ndarray:
     return np.random.default_rng(1).uniform(size=video.shape)
 
 
+def literal_bits(model, video: np.ndarray) -> np.ndarray:
+    """Bits per pixel of every frame with its `noise_of`."""
+    x = (video + noise_of(video)) / 256 - 0.5
+    return 8 - reference.frame_log_probs(model, x) / (192 * LOG_2)
+
+
 def log_normal(z: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     centred = z - mean
     distance = np.sum(centred * np.linalg.solve(covariance, centred.T).T, axis=1)
@@ -96,13 +102,6 @@ def test_the_density_has_a_total_mass_of_one(make_model, make_frames, levels, fr
         assert weights.mean() == pytest.approx(1.0, abs=4 * error)
 
 
-def test_a_likelihood_is_the_product_of_those_of_its_frames(make_model, make_frames):
-    model, frames = make_model(), tf.constant(make_frames(2, 6))
-    whole = model.future(frames[:, :1], 5).log_prob(frames[:, 1:]).numpy()
-    steps = [model.future(frames[:, :t], 1).log_prob(frames[:, t : t + 1]).numpy() for t in range(1, 6)]
-    np.testing.assert_allclose(whole, np.sum(steps, axis=0), rtol=1e-10)
-
-
 def test_float32_agrees_with_float64(make_model, make_video):
     single, double = make_model("float32"), make_model("float64")
     for a, b in zip(single.variables, double.variables, strict=True):
@@ -115,41 +114,24 @@ def test_float32_agrees_with_float64(make_model, make_video):
 # --- Options ---
 
 
-def test_score_context_counts_every_frame(make_model, make_video):
-    model, video = make_model(score_context=True), make_video(2, 5)
-    noise = noise_of(video)
-    per_frame = model.frame_bits_per_pixel(video, None, noise)
-    assert per_frame.shape == [2, 5]
-    plain = make_model()
-    np.testing.assert_allclose(per_frame[:, 2:], plain.frame_bits_per_pixel(video, 2, noise), rtol=1e-6)
-    np.testing.assert_allclose(model.bits_per_pixel(video, None, noise), np.mean(per_frame, axis=1), rtol=1e-6)
-    # A first frame is scored as an image.
-    np.testing.assert_allclose(per_frame[:, :1], model.frame_bits_per_pixel(video[:, :1], None, noise[:, :1]))
-
-
-def test_score_context_with_the_first_frame_encoded_twice(make_model, make_video):
-    changes = {"latent_encoder": "conv2d", "condition_on_first_frame": True}
+@pytest.mark.parametrize("twice", [False, True])
+def test_score_context_counts_every_frame(make_model, make_video, twice):
+    """Where the first frame is encoded twice, both codings are paid for."""
+    changes = {"latent_encoder": "conv2d", "condition_on_first_frame": twice}
     model, video = make_model(score_context=True, **changes), make_video(2, 5)
-    noise = np.random.default_rng(1).uniform(size=(2, 6, 8, 8, 3))
-    per_frame = model.frame_bits_per_pixel(video, None, noise).numpy()
-    assert per_frame.shape == (2, 5)
-    np.testing.assert_allclose(per_frame[:, 1:], make_model(**changes).frame_bits_per_pixel(video, 1, noise), rtol=1e-6)
-    # Both codings of the first frame are paid for.
-    x = (video[:, [0, 0]] + noise[:, :2]) / 256 - 0.5
-    bits = 8 - frame_log_probs(model.levels, tf.constant(x)) / (192 * LOG_2)
-    np.testing.assert_allclose(per_frame[:, 0], np.sum(bits, axis=1), rtol=1e-6)
+    encoded = video[:, [0] * twice + [*range(5)]]
+    bits, noise = literal_bits(model, encoded), noise_of(encoded)
+    expected = np.concatenate([bits[:, : 1 + twice].sum(axis=1, keepdims=True), bits[:, 1 + twice :]], axis=1)
+    np.testing.assert_allclose(model.frame_bits_per_pixel(video, None, noise), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.bits_per_pixel(video, None, noise), np.mean(expected, axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("top_prior", ["learned", "standard"])
 def test_an_unconditional_model_scores_images(make_model, make_video, top_prior):
     model = make_model(conditional=False, num_context=0, num_train_frames=1, num_eval_frames=1, top_prior=top_prior)
     video = make_video(2, 4)
-    noise = noise_of(video)
-    per_frame = model.frame_bits_per_pixel(video, None, noise)
-    assert per_frame.shape == [2, 4]
-    for t in range(4):
-        alone = model.bits_per_pixel(video[:, t : t + 1], None, noise[:, t : t + 1])
-        np.testing.assert_allclose(per_frame[:, t], alone, rtol=1e-6)
+    per_frame = model.frame_bits_per_pixel(video, None, noise_of(video))
+    np.testing.assert_allclose(per_frame, literal_bits(model, video), rtol=1e-6)
     assert model.predict_frames(video[:, :0], 3, seed=1).shape == [2, 3, 8, 8, 3]
     latents = model.encode(model.future(video[:, :0], 2, temperature=0.0).sample(seed=1))
     assert np.ptp(latents[-1], axis=(0, 1)).max() < 1e-9
