@@ -49,14 +49,11 @@ class LegalFutures(SampleMetric):
         }
 
     def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
+        size, given = config.frame_size, config.num_context
         needs = (
             (config.dataset == "shapes", "the dataset shapes, whose futures are known", config.dataset),
-            (
-                config.frame_size >= _LEAST_FRAME_SIZE,
-                f"frames of at least {_LEAST_FRAME_SIZE} pixels",
-                config.frame_size,
-            ),
-            (1 <= config.num_context <= _MOST_CONTEXT, f"1 to {_MOST_CONTEXT} frames given", config.num_context),
+            (size >= _LEAST_FRAME_SIZE, f"frames of at least {_LEAST_FRAME_SIZE} pixels", size),
+            (1 <= given <= _MOST_CONTEXT, f"1 to {_MOST_CONTEXT} frames given", given),
         )
         for met, what, got in needs:
             if not met:
