@@ -12,29 +12,12 @@ from tests.checks import run_python
 from videoflow_tf.config import VideoFlowConfig
 
 # The one tiny configuration: every test's model is this one, but for what the test is about.
-TINY = VideoFlowConfig.preset("demo").replace(
-    frame_size=8,
-    levels=2,
-    depth=1,
-    coupling_width=6,
-    latent_encoder_depth=1,
-    latent_encoder_width=5,
-    num_past_latents=2,
-    num_context=2,
-    num_train_frames=4,
-    num_eval_frames=4,
-    batch_size=2,
-    init_batch_size=4,
-    train_steps=6,
-    checkpoint_every=2,
-    eval_every=4,
-    eval_videos=3,
-    learning_rate=1e-3,
-    warmup_steps=0,
-    decay_from=0,
-    decay_until=0,
-    clip_norm=0.0,
-)
+_FLOW = {"frame_size": 8, "levels": 2, "depth": 1, "coupling_width": 6}
+_PRIOR = {"latent_encoder_depth": 1, "latent_encoder_width": 5, "num_past_latents": 2}
+_FRAMES = {"num_context": 2, "num_train_frames": 4, "num_eval_frames": 4, "eval_videos": 3}
+_STEPS = {"batch_size": 2, "init_batch_size": 4, "train_steps": 6, "checkpoint_every": 2, "eval_every": 4}
+_RATE = {"learning_rate": 1e-3, "warmup_steps": 0, "decay_from": 0, "decay_until": 0, "clip_norm": 0.0}
+TINY = VideoFlowConfig.preset("demo").replace(**_FLOW, **_PRIOR, **_FRAMES, **_STEPS, **_RATE)
 
 # Every kind of latent encoder: what to change in it. Half of them with the skip connection.
 ENCODERS = {
