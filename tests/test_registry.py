@@ -1,23 +1,20 @@
 """What it takes to add a coupling, a latent encoder or a dataset from outside the package: a class and one line."""
 
 import contextlib
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bijectors.coupling import Coupling
+from tests.bijectors.conftest import Scaling
+from tests.checks import refused, run_python
 from videoflow_tf.config import VideoFlowConfig, choices_of
 from videoflow_tf.data.source import Source
-from videoflow_tf.errors import UserError
 from videoflow_tf.latent_encoders import DiagonalGaussian
 from videoflow_tf.latent_encoders.base import LatentEncoder, WindowEncoder
 from videoflow_tf.registry import COUPLINGS, DATASETS, LATENT_ENCODERS, METRICS, Registry
 
-ROOT = Path(__file__).parent.parent
 REGISTRIES = {"coupling": COUPLINGS, "latent_encoder": LATENT_ENCODERS, "dataset": DATASETS}
 
 
@@ -40,11 +37,11 @@ def test_names_of_a_registry():
     registry = Registry("thing", {"one": "collections:OrderedDict"})
     with registered(registry, "two", dict):
         assert tuple(registry) == ("one", "two") and "two" in registry and registry["two"] is dict
-        with pytest.raises(UserError, match="there is a thing 'two' already; choose another name"):
+        with refused("there is a thing 'two' already; choose another name"):
             registry.register("two", list)
     assert tuple(registry) == ("one",) and "two" not in registry
     for call in (registry.__getitem__, registry.unregister):
-        with pytest.raises(UserError, match="unknown thing 'two'; one of: one"):
+        with refused("unknown thing 'two'; one of: one"):
             call("two")
 
 
@@ -54,7 +51,7 @@ def test_a_registered_name_is_a_choice_of_configuration_and_flags(field):
         assert choices_of(field)[-1] == "mine"
         config = VideoFlowConfig(**{field: "mine"})
         assert VideoFlowConfig.from_json(config.to_json()) == config
-    with pytest.raises(UserError, match=f"{field} must be one of"):
+    with refused(f"{field} must be one of"):
         VideoFlowConfig(**{field: "mine"})
     script = f"""
 import sys
@@ -66,41 +63,26 @@ cli.define_config_flags()
 cli.FLAGS(["x", "--preset=demo", "--{field}=mine"])
 print(cli.config_from_flags().{field})
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    done = run_python("-c", script)
     assert (done.stdout, done.stderr) == ("mine\n", "")
 
 
-def train_and_sample(config, workdir):
-    """The model after one step of training, read back from the workdir; and a sample: uint8 [frames, H, W, 3]."""
+def trained(config, workdir):
+    """The model after one step of training, read back from the workdir; it can be sampled."""
     from videoflow_tf.training import train as training
     from videoflow_tf.training.checkpoints import load_workdir
 
-    training.train(config, workdir, None)
+    training.train(config.replace(train_steps=1), workdir, None)
     _, model = load_workdir(workdir)
-    context = np.zeros([1, config.num_context, config.frame_size, config.frame_size, 3], np.uint8)
-    return model, model.predict_frames(context, 2, seed=0).numpy()
-
-
-class ScalingCoupling(Coupling):
-    """y2 = x2 * exp(tanh(network(x1)))."""
-
-    parameters_per_channel = 1
-
-    def transform(self, second, parameters):
-        log_scale = tf.tanh(parameters)
-        return second * tf.exp(log_scale), tf.reduce_sum(log_scale, axis=[1, 2, 3])
-
-    def transform_back(self, second, parameters):
-        log_scale = tf.tanh(parameters)
-        return second * tf.exp(-log_scale), -tf.reduce_sum(log_scale, axis=[1, 2, 3])
+    assert model.predict_frames(np.zeros([1, 1, 16, 16, 3], np.uint8), 2, seed=0).shape == (1, 2, 16, 16, 3)
+    return model
 
 
 def test_a_coupling_from_outside(micro_config, tmp_path):
-    with registered(COUPLINGS, "scaling", ScalingCoupling):
-        model, samples = train_and_sample(micro_config.replace(coupling="scaling", train_steps=1), tmp_path / "run")
+    with registered(COUPLINGS, "scaling", Scaling):
+        model = trained(micro_config.replace(coupling="scaling"), tmp_path / "run")
         couplings = [part for part in model.submodules if isinstance(part, Coupling)]
-        assert couplings and all(type(part) is ScalingCoupling for part in couplings)
-        assert samples.shape == (1, 2, 16, 16, 3)
+        assert couplings and all(type(part) is Scaling for part in couplings)
 
 
 class LastLatent(WindowEncoder):
@@ -122,12 +104,10 @@ class LastLatent(WindowEncoder):
 
 def test_a_latent_encoder_from_outside(micro_config, tmp_path):
     with registered(LATENT_ENCODERS, "last_latent", LastLatent):
-        config = micro_config.replace(latent_encoder="last_latent", train_steps=1)
-        model, samples = train_and_sample(config, tmp_path / "run")
+        model = trained(micro_config.replace(latent_encoder="last_latent"), tmp_path / "run")
         encoders = [part for part in model.submodules if isinstance(part, LatentEncoder)]
-        assert len(encoders) == config.levels and all(type(part) is LastLatent for part in encoders)
+        assert len(encoders) == micro_config.levels and all(type(part) is LastLatent for part in encoders)
         assert all(np.abs(encoder.log_std.numpy()).max() > 0 for encoder in encoders)
-        assert samples.shape == (1, 2, 16, 16, 3)
 
 
 class Stripes(Source):
@@ -158,8 +138,7 @@ def test_a_dataset_from_outside(micro_config, tmp_path):
     from videoflow_tf.data import eval_videos
 
     with registered(DATASETS, "stripes", Stripes):
-        config = micro_config.replace(dataset="stripes", train_steps=1)
+        config = micro_config.replace(dataset="stripes")
         first = next(iter(eval_videos(config, None, "test")))["video"].numpy()
         assert first.shape == (5, 16, 16, 3) and (first[1, 1::4] == 255).all()
-        _, samples = train_and_sample(config, tmp_path / "run")
-        assert samples.shape == (1, 2, 16, 16, 3)
+        trained(config, tmp_path / "run")

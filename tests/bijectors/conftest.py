@@ -45,6 +45,20 @@ class CountingNetwork(tf.Module):
         return self.apply(self.fold(tuple(x.shape[1:3])), x, seed)
 
 
+class Scaling(Coupling):
+    """A coupling from elsewhere: y2 = x2 * exp(tanh(network(x1)))."""
+
+    parameters_per_channel = 1
+
+    def transform(self, second, parameters):
+        log_scale = tf.tanh(parameters)
+        return second * tf.exp(log_scale), tf.reduce_sum(log_scale, axis=[1, 2, 3])
+
+    def transform_back(self, second, parameters):
+        log_scale = tf.tanh(parameters)
+        return second * tf.exp(-log_scale), -tf.reduce_sum(log_scale, axis=[1, 2, 3])
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A named bijector: `build(dtype, seed)` gives it with weights moved off their initial values."""
@@ -106,6 +120,7 @@ CASES = [
     Case("invertible_conv", 5, lambda dtype, seed: InvertibleConv1x1(5, seed=seed, dtype=dtype)),
     Case("affine_coupling", 4, lambda dtype, seed: coupling(AffineCoupling, 4, dtype, seed), num_networks=1),
     Case("additive_coupling", 4, lambda dtype, seed: coupling(AdditiveCoupling, 4, dtype, seed), num_networks=1),
+    Case("scaling_coupling", 4, lambda dtype, seed: coupling(Scaling, 4, dtype, seed), num_networks=1),
     Case("squeeze", 3, lambda dtype, seed: Squeeze(3, dtype=dtype), squeezes=True, learned=False),
     Case("flow_step_affine", 4, lambda dtype, seed: flow_step(AffineCoupling, 4, dtype, seed), num_networks=1),
     Case("flow_step_additive", 4, lambda dtype, seed: flow_step(AdditiveCoupling, 4, dtype, seed), num_networks=1),
