@@ -96,8 +96,9 @@ def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.nda
     Raises:
       UserError: the dataset is missing, or has too few videos or frames.
     """
-    video, length = arguments.video, arguments.num_frames or model.config.num_eval_frames
-    other = video if arguments.other_video is None else arguments.other_video
+    video, other, length = arguments.video, arguments.other_video, arguments.num_frames
+    other = video if other is None else other
+    length = model.config.num_eval_frames if length is None else length
     how = {"num_videos": max(video, other) + 1, "num_frames": length}
     videos = data.eval_videos(model.config, arguments.data_dir, arguments.split, **how)
     first, last = (next(iter(videos.skip(i).take(1)))["video"].numpy()[t] for i, t in ((video, 0), (other, -1)))
