@@ -1,9 +1,10 @@
-"""What the newest checkpoint of a run holds, read by TensorFlow alone."""
+"""What a run holds in its newest checkpoint and in its curves, read by TensorFlow and TensorBoard alone."""
 
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from videoflow_tf import VideoFlow
 from videoflow_tf.training.optimizer import make_optimizer
@@ -35,3 +36,13 @@ def stored_values(workdir: Path) -> dict[str, np.ndarray]:
         shapes = [value.shape for key, value in values.items() if key.split("/")[0] == part]
         assert sorted(shapes) == sorted(tuple(v.shape) for v in variables), part
     return values
+
+
+def stored_curve(workdir: Path, part: str, tag: str) -> dict[int, np.ndarray]:
+    """Values of a curve of TensorBoard by their steps."""
+    found = {}
+    for path in sorted((workdir / "tensorboard" / part).iterdir()):
+        events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
+        if tag in events.Tags()["tensors"]:
+            found.update({event.step: tf.make_ndarray(event.tensor_proto) for event in events.Tensors(tag)})
+    return found

@@ -1,33 +1,31 @@
 import shutil
 
 import numpy as np
-import pytest
 
+from tests.checks import refused
 from tests.training.stored import stored_values
 from videoflow_tf import VideoFlow
 from videoflow_tf import workdir as workdir_lib
-from videoflow_tf.errors import UserError
 from videoflow_tf.training import checkpoints
 from videoflow_tf.training.optimizer import make_optimizer
 
 
 def test_workdirs_that_are_none(tmp_path, micro_config):
-    file = tmp_path / "file"
+    file, young = tmp_path / "file", tmp_path / "young"
     file.write_text("")
-    with pytest.raises(UserError, match="is a file"):
+    with refused("is a file"):
         workdir_lib.read_config(file)
-    with pytest.raises(UserError, match="not a run of this program"):
+    with refused("not a run of this program"):
         workdir_lib.read_config(tmp_path)
-    with pytest.raises(UserError, match="is not a workdir"):
-        checkpoints.load_workdir(tmp_path / "missing")
-    with pytest.raises(UserError, match="is not a workdir"):
-        checkpoints.load_workdir(file)
-    workdir_lib.write_config(tmp_path / "young", micro_config)
-    with pytest.raises(UserError, match="has no checkpoint yet"):
-        checkpoints.load_workdir(tmp_path / "young")
-    (tmp_path / "young" / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json: the configuration is not JSON"):
-        checkpoints.load_workdir(tmp_path / "young")
+    for path in (tmp_path / "missing", file):
+        with refused("is not a workdir"):
+            checkpoints.load_workdir(path)
+    workdir_lib.write_config(young, micro_config)
+    with refused("has no checkpoint yet"):
+        checkpoints.load_workdir(young)
+    (young / "config.json").write_text("{")
+    with refused(r"config\.json: the configuration is not JSON"):
+        checkpoints.load_workdir(young)
 
 
 def test_load_workdir_gives_the_moving_average(micro_run):
@@ -56,11 +54,10 @@ def test_the_keys_of_a_checkpoint_stay_what_they_are(micro_run):
     step += [f"conv/{name}" for name in ("log_s", "lower", "permutation", "sign_s", "upper")]
     layers = ["block/activation/convs/0", "block/activation/convs/1", "block/conv", "last"]
     step += [f"coupling/network/{layer}/{name}" for layer in layers for name in conv]
-    prior = [f"{layer}/{name}" for layer in ("own", "encoder/last") for name in conv]
-    prior += [f"encoder/blocks/0/0/{layer}/{name}" for layer in ("conv", "last") for name in conv]
-    prior += [
-        f"encoder/blocks/0/0/activation/{name}/{i}" for name in ("biases", "kernels", "log_scales") for i in (0, 1)
-    ]
+    layers = ["own", "encoder/last", "encoder/blocks/0/0/conv", "encoder/blocks/0/0/last"]
+    prior = [f"{layer}/{name}" for layer in layers for name in conv]
+    names = ("biases", "kernels", "log_scales")
+    prior += [f"encoder/blocks/0/0/activation/{name}/{i}" for name in names for i in (0, 1)]
     expected = [f"levels/{i}/_bijectors_trackable/0/{key}" for i in (0, 1) for key in step]
     expected += [f"priors/{i}/{key}" for i in (0, 1) for key in prior]
     stored = stored_values(micro_run)
@@ -78,6 +75,5 @@ def test_damaged_checkpoint_is_one_line(micro_run, tmp_path):
     workdir = shutil.copytree(micro_run, tmp_path / "run")
     for path in (workdir / "checkpoints").glob("ckpt-6.data*"):
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="cannot read the checkpoint .*ckpt-6") as caught:
+    with refused("cannot read the checkpoint .*ckpt-6"):
         checkpoints.load_workdir(workdir)
-    assert "\n" not in str(caught.value)

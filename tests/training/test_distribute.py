@@ -1,39 +1,19 @@
 """Several replicas. TensorFlow's devices are set once in a process: the tests run this file as a program of its own."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
+from tests.checks import run_python
 
 
-@pytest.fixture(scope="module")
-def differences() -> dict[str, float]:
-    """Largest differences between two replicas and one device, by what was compared."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    run = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=300)
+def test_two_replicas_train_and_evaluate_as_one_device_on_the_joined_batch():
+    run = run_python(__file__)
     assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
-
-
-def test_initialisation_is_the_same_on_every_replica(differences):
+    differences = json.loads(run.stdout.splitlines()[-1])
     assert differences["replicas"] == 2
-    assert differences["initial"] == 0.0
-    assert differences["between_replicas"] == 0.0
-
-
-def test_two_replicas_train_as_one_device_on_the_joined_batch(differences):
+    assert differences["initial"] == differences["between_replicas"] == differences["steps"] == 0
     assert differences["moved"] > 1e-3  # The steps did something.
     assert differences["weights"] < 1e-6
-    assert differences["steps"] == 0
     assert differences["bits_per_pixel"] < 1e-5
-
-
-def test_two_replicas_evaluate_as_one_device(differences):
     assert differences["evaluation"] < 1e-5
 
 

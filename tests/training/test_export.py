@@ -1,13 +1,10 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
-import pytest
 
-from videoflow_tf.errors import UserError
+from tests.checks import refused, run_python
 from videoflow_tf.training import export
 from videoflow_tf.training import train as training
 from videoflow_tf.training.checkpoints import load_workdir
@@ -33,12 +30,8 @@ for length in (2, 5):
     video = tf.constant(given["video"][:, :length])
     results[f"bits_{length}"] = signatures["bits_per_pixel"](video=video, seed=given["seed"])["bits_per_pixel"]
 for count in (1, 6):
-    results[f"frames_{count}"] = signatures["predict"](
-        context=tf.constant(given["video"][:, :1]),
-        num_frames=tf.constant(count),
-        temperature=tf.constant(0.7),
-        seed=given["seed"],
-    )["frames"]
+    arguments = {"context": tf.constant(given["video"][:, :1]), "num_frames": tf.constant(count), "seed": given["seed"]}
+    results[f"frames_{count}"] = signatures["predict"](temperature=tf.constant(0.7), **arguments)["frames"]
 np.savez(outputs, **results)
 """
 
@@ -48,13 +41,9 @@ def test_runs_with_tensorflow_alone_and_agrees_with_the_model(micro_run, tmp_pat
     video = np.random.default_rng(0).integers(0, 256, [3, 5, 16, 16, 3]).astype(np.uint8)
     seed = np.array([3, 4], np.int32)
     np.savez(tmp_path / "in.npz", video=video, seed=seed)
-    subprocess.run(
-        [sys.executable, "-c", _LOAD_AND_RUN, micro_run / "export", tmp_path / "in.npz", tmp_path / "out.npz"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        check=True,
-        timeout=300,
-    )
+    arguments = micro_run / "export", tmp_path / "in.npz", tmp_path / "out.npz"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run_python("-c", _LOAD_AND_RUN, *arguments, cwd=tmp_path, env=environment, check=True)
     got = np.load(tmp_path / "out.npz")
     for length in (2, 5):
         expected = model.bits_per_pixel(video[:, :length], seed=seed).numpy()
@@ -96,6 +85,6 @@ def test_export_of_an_older_step_does_not_count(micro_run, micro_config, tmp_pat
 
 
 def test_export_needs_a_run(tmp_path):
-    with pytest.raises(UserError, match="is not a workdir"):
+    with refused("is not a workdir"):
         export.export_workdir(tmp_path)
     assert not list(tmp_path.iterdir())

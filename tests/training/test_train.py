@@ -4,27 +4,24 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.training.stored import stored_values
+from tests.checks import ROOT, refused, run_python
+from tests.training.stored import stored_curve, stored_values
 from videoflow_tf import data
-from videoflow_tf.errors import UserError
 from videoflow_tf.training import export
 from videoflow_tf.training import train as training
 from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.workdir import latest_checkpoint, read_config
 
-ROOT = Path(__file__).parents[2]
 
-
-def files(folder):
-    """Every file with the nanosecond it was written in."""
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+def files(folder, but=""):
+    """Every file with the nanosecond it was written in, but for a folder's."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and but not in path.parts)
+    return {path: path.stat().st_mtime_ns for path in paths}
 
 
 def test_a_finished_run_has_everything(micro_run, micro_config):
@@ -40,18 +37,10 @@ def test_tensorboard_has_the_curves(micro_config, micro_run, tmp_path):
     workdir = shutil.copytree(micro_run, tmp_path / "run")
     training.train(micro_config.replace(train_steps=11), workdir, None)
 
-    def scalars(part, tag):
-        found = {}
-        for path in sorted((workdir / "tensorboard" / part).iterdir()):
-            events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
-            if tag in events.Tags()["tensors"]:
-                found.update({event.step: tf.make_ndarray(event.tensor_proto) for event in events.Tensors(tag)})
-        return found
-
-    assert list(scalars("train", "bits_per_pixel")) == [10]
-    assert scalars("train", "gradient_norm")[10] > 0
-    np.testing.assert_allclose(scalars("train", "learning_rate")[10], 1e-3 * 10 / 50, rtol=1e-5)
-    validation = scalars("validation", "bits_per_pixel")
+    assert list(stored_curve(workdir, "train", "bits_per_pixel")) == [10]
+    assert stored_curve(workdir, "train", "gradient_norm")[10] > 0
+    np.testing.assert_allclose(stored_curve(workdir, "train", "learning_rate")[10], 1e-3 * 10 / 50, rtol=1e-5)
+    validation = stored_curve(workdir, "validation", "bits_per_pixel")
     assert sorted(validation) == [4, 6, 8, 11]
     config, model = load_workdir(workdir)
     model.compile()
@@ -59,7 +48,7 @@ def test_tensorboard_has_the_curves(micro_config, micro_run, tmp_path):
     bits = model.evaluate(videos.map(lambda element: element["video"]).batch(config.batch_size), verbose=0)
     assert validation[11] == pytest.approx(bits, rel=1e-5)
     assert validation[11] != pytest.approx(validation[8], rel=1e-5)
-    assert sorted(scalars("validation", "samples")) == [4, 6, 8, 11]
+    assert sorted(stored_curve(workdir, "validation", "samples")) == [4, 6, 8, 11]
     # The longer run goes on from the shorter one, and exports anew.
     assert read_config(workdir).train_steps == 11
     assert latest_checkpoint(workdir)[1] == 11
@@ -68,46 +57,43 @@ def test_tensorboard_has_the_curves(micro_config, micro_run, tmp_path):
 
 def test_a_finished_run_started_again_is_left_alone(micro_run, micro_config, tmp_path, capsys):
     workdir = shutil.copytree(micro_run, tmp_path / "run")
-    before = files(workdir)
+    before, rest = files(workdir), files(workdir, but="export")
     training.train(micro_config, workdir, None)
     assert files(workdir) == before
     assert "finished: 6 steps of 6" in capsys.readouterr().out
     shutil.rmtree(workdir / "export")
     training.train(micro_config, workdir, None)
-    after = files(workdir)
     assert export.is_exported(workdir)
-    assert {path: at for path, at in before.items() if "export" not in path.parts} == {
-        path: at for path, at in after.items() if "export" not in path.parts
-    }
+    assert files(workdir, but="export") == rest
 
 
 @pytest.mark.parametrize(
-    ("changes", "arguments", "message"),
+    ("changes", "strategy", "message"),
     [
-        ({"depth": 2}, {}, r"depth \(1 there, 2 now\)"),
-        ({"dataset": "bair"}, {}, "dataset"),
-        ({}, {"strategy_name": "two"}, "unknown strategy 'two'; one of: one_device,"),
-        ({}, {"strategy_name": "multi_worker"}, "TF_CONFIG"),
+        ({"depth": 2}, "one_device", r"depth \(1 there, 2 now\)"),
+        ({"dataset": "bair"}, "one_device", "dataset"),
+        ({}, "two", "unknown strategy 'two'; one of: one_device,"),
+        ({}, "multi_worker", "TF_CONFIG"),
     ],
 )
-def test_refusals_leave_the_workdir_as_it_was(micro_run, micro_config, changes, arguments, message, monkeypatch):
+def test_refusals_leave_the_workdir_as_it_was(micro_run, micro_config, changes, strategy, message, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     before = files(micro_run)
-    with pytest.raises(UserError, match=message):
-        training.train(micro_config.replace(**changes), micro_run, None, **arguments)
+    with refused(message):
+        training.train(micro_config.replace(**changes), micro_run, None, strategy)
     assert files(micro_run) == before
 
 
 def test_missing_dataset_writes_nothing(micro_config, tmp_path):
     config = micro_config.replace(dataset="bair", frame_size=64)
-    with pytest.raises(UserError):
+    with refused("no prepared BAIR dataset"):
         training.train(config, tmp_path / "run", str(tmp_path / "no_data"))
     assert not (tmp_path / "run").exists()
 
 
 def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_config, tmp_path):
     config = micro_config.replace(learning_rate=1e30, warmup_steps=0, checkpoint_every=1)
-    with pytest.raises(UserError, match=r"diverged: .* at step \d+; try a lower --learning_rate"):
+    with refused(r"diverged: .* at step \d+; try a lower --learning_rate"):
         training.train(config, tmp_path / "run", None)
     values = stored_values(tmp_path / "run")
     assert all(np.isfinite(value).all() for value in values.values())
@@ -132,21 +118,11 @@ if replicas > 1:
 training.train(config, workdir, None)
 """
     for replicas in ("1", "2"):
-        subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / replicas), replicas],
-            input=micro_config.to_json(),
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            text=True,
-            check=True,
-            timeout=300,
-        )
-    curves = []
-    for name in ("1", "2"):
-        (path,) = (tmp_path / name / "tensorboard" / "train").iterdir()
-        events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
-        tags = ("bits_per_pixel", "gradient_norm")
-        curves.append([tf.make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in tags])
-    np.testing.assert_allclose(*curves, rtol=1e-3)
+        run_python("-c", script, tmp_path / replicas, replicas, input=micro_config.to_json(), check=True)
+    for tag in ("bits_per_pixel", "gradient_norm"):
+        one, two = (stored_curve(tmp_path / name, "train", tag) for name in ("1", "2"))
+        assert list(one) == list(two) == [10]
+        np.testing.assert_allclose(two[10], one[10], rtol=1e-3)
     one, two = (stored_values(tmp_path / name) for name in ("1", "2"))
     assert one.keys() == two.keys()
     for name, value in one.items():
@@ -158,14 +134,8 @@ training.train(config, workdir, None)
 
 def start(workdir, micro_flags, *arguments):
     line = [sys.executable, "launch/train.py", f"--flagfile={micro_flags}", f"--workdir={workdir}", "--deterministic"]
-    return subprocess.Popen(
-        [*line, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    options = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*line, *arguments], cwd=ROOT, text=True, **options)
 
 
 def finish(workdir, micro_flags, *arguments):
@@ -190,8 +160,8 @@ def assert_same_bits(workdir, other):
     assert mine.keys() == theirs.keys()
     for name, value in mine.items():
         assert value.tobytes() == theirs[name].tobytes(), name
-    exported = [tf.saved_model.load(str(folder / "export")) for folder in (workdir, other)]
-    for a, b in zip(exported[0].weights, exported[1].weights, strict=True):
+    exported = [tf.saved_model.load(str(folder / "export")).weights for folder in (workdir, other)]
+    for a, b in zip(*exported, strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes(), a.name
 
 
