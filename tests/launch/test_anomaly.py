@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,14 +9,8 @@ from videoflow_tf.media import strips
 from videoflow_tf.workdir import read_config
 
 
-@pytest.fixture
-def workdir(micro_run, tmp_path):
-    return shutil.copytree(micro_run, tmp_path / "run")
-
-
-def test_out_of_sequence(command, workdir):
-    done = command("anomaly", f"--workdir={workdir}", "--num_videos=3")
-    assert done.returncode == 0, done.stderr
+def test_out_of_sequence(output, workdir):
+    output("anomaly", f"--workdir={workdir}", "--num_videos=3")
     result = json.loads((workdir / "eval" / "out_of_sequence.json").read_text())
     assert result["bits_per_pixel"]["frame"] == list(range(2, 12))
     assert len(result["bits_per_pixel"]["standard_error"]) == 10
@@ -26,15 +19,14 @@ def test_out_of_sequence(command, workdir):
     assert Image.open(workdir / "eval" / "out_of_sequence.png").width > 500
 
 
-def test_a_video_of_the_split_and_the_same_as_a_file(command, workdir, tmp_path):
+def test_a_video_of_the_split_and_the_same_as_a_file(output, workdir, tmp_path):
     config = read_config(workdir)
     videos = data.eval_videos(config, None, "test", num_videos=2, num_frames=6)
     video = list(videos.as_numpy_iterator())[1]["video"]
     strips.save_gif(tmp_path / "clip.gif", video)
     scores = []
     for source, name in (("--video=1", "test-1"), (f"--video_file={tmp_path / 'clip.gif'}", "file-clip")):
-        done = command("anomaly", f"--workdir={workdir}", source, "--max_frames=6")
-        assert done.returncode == 0, done.stderr
+        output("anomaly", f"--workdir={workdir}", source, "--max_frames=6")
         result = json.loads((workdir / "eval" / f"anomaly_{name}.json").read_text())
         assert result["frame"] == [2, 3, 4, 5, 6] and result["protocol"]["context"] == 1
         assert Image.open(workdir / "eval" / f"anomaly_{name}.png").width > 500
@@ -50,7 +42,5 @@ def test_a_video_of_the_split_and_the_same_as_a_file(command, workdir, tmp_path)
         (["--video_file=Makefile"], "Makefile is not a video that can be read"),
     ],
 )
-def test_mistakes_are_one_line(command, micro_run, arguments, message):
-    done = command("anomaly", f"--workdir={micro_run}", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr and done.stderr.count("\n") == 1
+def test_mistakes_are_one_line(error, micro_run, arguments, message):
+    assert message in error("anomaly", f"--workdir={micro_run}", *arguments)
