@@ -1,20 +1,11 @@
 import json
 import re
-import shutil
 
 import pytest
 
 
-@pytest.fixture
-def workdir(micro_run, tmp_path):
-    return shutil.copytree(micro_run, tmp_path / "run")
-
-
-def test_build_then_score(command, workdir, tmp_path):
-    done = command(
-        "fooling_study", "build", f"--workdir={workdir}", "--num_videos=2", "--num_frames=3", "--seconds=1.5"
-    )
-    assert done.returncode == 0, done.stderr
+def test_build_then_score(output, workdir, tmp_path):
+    output("fooling_study", "build", f"--workdir={workdir}", "--num_videos=2", "--num_frames=3", "--seconds=1.5")
     page = (workdir / "eval" / "fooling_study.html").read_text(encoding="utf-8")
     study = json.loads(re.search(r'id="study">(.*?)</script>', page)[1])
     assert [(clip["generated"], clip["video"]) for clip in study["clips"]] == [
@@ -28,9 +19,8 @@ def test_build_then_score(command, workdir, tmp_path):
         answers = [{"generated": clip["generated"], "answer": answer} for clip in study["clips"]]
         files.append(tmp_path / f"{visitor}.json")
         files[-1].write_text(json.dumps({"study": study["id"], "visitor": visitor, "answers": answers}))
-    done = command("fooling_study", "score", *map(str, files), f"--workdir={workdir}")
-    assert done.returncode == 0, done.stderr
-    assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitor(s) took 2 of 4" in done.stdout
+    printed = output("fooling_study", "score", *map(str, files), f"--workdir={workdir}")
+    assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitor(s) took 2 of 4" in printed
     assert json.loads((workdir / "eval" / "fooling_rate.json").read_text())["fooling_rate"]["rate"] == 0.5
 
 
@@ -46,7 +36,5 @@ def test_build_then_score(command, workdir, tmp_path):
         (["score", "x.json", "--workdir=none"], "there is no workdir none"),
     ],
 )
-def test_mistakes_are_one_line(command, arguments, message):
-    done = command("fooling_study", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr and done.stderr.count("\n") == 1
+def test_mistakes_are_one_line(error, arguments, message):
+    assert message in error("fooling_study", *arguments)

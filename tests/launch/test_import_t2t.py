@@ -1,8 +1,6 @@
 """The command that imports official checkpoints: what it makes is a run like any other, and what it refuses."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +15,11 @@ VECTORS = REPOSITORY / "tests" / "t2t" / "vectors"
 LSTM = VECTORS / "conv_lstm_pretrained"
 
 
-def run(command, *options):
-    command = [sys.executable, f"launch/{command}.py", *options]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-
-
-def run_import(folder, workdir, *options):
-    files = f"--checkpoint={folder / 'model.ckpt-0'}", f"--hparams={folder / 'config.json'}"
-    return run("import_t2t", *files, f"--workdir={workdir}", *options)
-
-
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
+def workdir(tmp_path_factory, command):
     path = tmp_path_factory.mktemp("imported") / "not there yet" / "run"
-    done = run_import(LSTM, path)
+    files = f"--checkpoint={LSTM / 'model.ckpt-0'}", f"--hparams={LSTM / 'config.json'}"
+    done = command("import_t2t", *files, f"--workdir={path}")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "step 8" in done.stdout
@@ -52,15 +41,12 @@ def test_the_workdir_has_the_official_numbers(workdir):
     assert [entry.name for entry in workdir.parent.iterdir()] == ["run"]
 
 
-def test_evaluate_sample_and_train_take_it(workdir):
+def test_evaluate_sample_and_train_take_it(output, workdir):
     before = [v.numpy() for v in load_workdir(workdir)[1].trainable_variables]
-    done = run("evaluate", f"--workdir={workdir}", "--num_videos=2")
-    assert done.returncode == 0, done.stderr
+    output("evaluate", f"--workdir={workdir}", "--num_videos=2")
     assert np.isfinite(json.loads((workdir / "eval" / "metrics.json").read_text())["bits_per_pixel"]["mean"])
-    done = run("sample", f"--workdir={workdir}", "--num_frames=2", "--num_samples=1")
-    assert done.returncode == 0, done.stderr
-    done = run("train", f"--workdir={workdir}", "--train_steps=9", "--eval_videos=1")  # Exports at its end, too.
-    assert done.returncode == 0, done.stderr
+    output("sample", f"--workdir={workdir}", "--num_frames=2", "--num_samples=1")
+    output("train", f"--workdir={workdir}", "--train_steps=9", "--eval_videos=1")  # Exports at its end, too.
     assert (workdir / "export" / "saved_model.pb").is_file()
     _, model = load_workdir(workdir)
     assert int(model.step) == 9
@@ -77,20 +63,13 @@ def test_frames_of_64_are_taken_for_bair(tmp_path):
     assert config.dataset == "shapes"
 
 
-def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path):
+def test_what_is_wrong_is_one_line_and_nothing_is_written(error, tmp_path):
     hparams = json.loads((LSTM / "config.json").read_text())
     hparams["hparams"]["dephts"] = hparams["hparams"].pop("depth")
     (tmp_path / "hparams.json").write_text(json.dumps(hparams))
-    done = run(
-        "import_t2t",
-        f"--checkpoint={LSTM / 'model.ckpt-0'}",
-        f"--hparams={tmp_path / 'hparams.json'}",
-        f"--workdir={tmp_path / 'a' / 'run'}",
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert "'dephts' (did you mean depth?)" in done.stderr
+    files = f"--checkpoint={LSTM / 'model.ckpt-0'}", f"--hparams={tmp_path / 'hparams.json'}"
+    line = error("import_t2t", *files, f"--workdir={tmp_path / 'a' / 'run'}")
+    assert "'dephts' (did you mean depth?)" in line
     assert files_in(tmp_path) == ["hparams.json"]
 
 

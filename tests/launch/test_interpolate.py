@@ -1,16 +1,13 @@
 import json
-import shutil
 
 from PIL import Image
 
 
-def test_writes_strip_animation_and_protocol(command, micro_run, tmp_path):
-    workdir = shutil.copytree(micro_run, tmp_path / "run")
+def test_writes_strip_animation_and_protocol(output, workdir):
     arguments = ["--video=1", "--other_video=2", "--levels=top", "--channel_rank=2", "--steps=4"]
-    done = command("interpolate", f"--workdir={workdir}", *arguments)
-    assert done.returncode == 0, done.stderr
+    printed = output("interpolate", f"--workdir={workdir}", *arguments)
     stem = "interpolation_step-0000006_test-1-2_levels-1_rank-2"
-    assert done.stdout.split() == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]
+    assert printed.split() == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]
     result = json.loads((workdir / "eval" / f"{stem}.json").read_text())
     assert list(result["channels"]) == ["1"]
     assert result["protocol"] == {
@@ -27,7 +24,6 @@ def test_writes_strip_animation_and_protocol(command, micro_run, tmp_path):
         assert gif.n_frames == 6  # The two frames themselves beside the four.
 
 
-def test_mistakes_are_one_line(command, micro_run):
-    done = command("interpolate", f"--workdir={micro_run}", "--levels=7")
-    assert done.returncode == 2
-    assert done.stderr == "error: there is no level 7: the model has levels 0 (bottom) to 1 (top)\n"
+def test_mistakes_are_one_line(error, micro_run):
+    line = error("interpolate", f"--workdir={micro_run}", "--levels=7")
+    assert line == "error: there is no level 7: the model has levels 0 (bottom) to 1 (top)\n"

@@ -26,14 +26,6 @@ ARCHIVE = REPOSITORY.parent / "shared" / "bair"
 needs_archive = pytest.mark.skipif(not ARCHIVE.is_dir(), reason="needs the sample of the archive in shared/bair")
 
 
-def command(*options):
-    return [sys.executable, "launch/prepare_bair.py", *options]
-
-
-def run(*options):
-    return subprocess.run(command(*options), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-
-
 def videos(data_dir, split):
     return [e["video"].tobytes() for e in eval_videos(PRESETS["bair"], data_dir, split).as_numpy_iterator()]
 
@@ -45,11 +37,11 @@ def make_tar(path, mode="w", prefix=""):
 
 
 @needs_archive
-def test_tar_through_the_command(tmp_path):
+def test_tar_through_the_command(output, tmp_path):
     data_dir = tmp_path / "data"
-    done = run(f"--data_dir={data_dir}", f"--archive={make_tar(tmp_path / 'bair.tar', prefix='./deep/')}")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["train: 4 videos, test: 1 videos", str(version_dir(data_dir))]
+    archive = make_tar(tmp_path / "bair.tar", prefix="./deep/")
+    printed = output("prepare_bair", f"--data_dir={data_dir}", f"--archive={archive}")
+    assert printed.splitlines() == ["train: 4 videos, test: 1 videos", str(version_dir(data_dir))]
     assert [path.name for path in version_dir(data_dir).parent.iterdir()] == ["2.0.0"]
     assert [path.name for path in data_dir.iterdir()] == ["bair_robot_pushing_small"]
 
@@ -59,9 +51,8 @@ def test_tar_through_the_command(tmp_path):
     assert videos(data_dir, "test") == videos(from_folder, "test")
 
     shutil.rmtree(from_folder)
-    again = run(f"--data_dir={data_dir}", "--archive=/there/is/no/such/archive")
-    assert again.returncode == 0
-    assert again.stdout.splitlines()[0] == "BAIR is prepared already."
+    again = output("prepare_bair", f"--data_dir={data_dir}", "--archive=/there/is/no/such/archive")
+    assert again.splitlines()[0] == "BAIR is prepared already."
 
 
 @needs_archive
@@ -72,7 +63,7 @@ def test_killed_run_starts_again(tmp_path):
         for copy in range(10):
             (archive / path.parent.name / f"{copy}_{path.name}").symlink_to(path)
     process = subprocess.Popen(
-        command(f"--data_dir={tmp_path}", f"--archive={archive}"),
+        [sys.executable, "launch/prepare_bair.py", f"--data_dir={tmp_path}", f"--archive={archive}"],
         cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -180,17 +171,14 @@ def test_bad_archives(tmp_path, make, words):
 
 
 @needs_archive
-def test_mistakes_through_the_command(tmp_path):
+def test_mistakes_through_the_command(error, tmp_path):
     (tmp_path / "file").write_text("")
     for options, words in (
         ([f"--data_dir={tmp_path}/file", f"--archive={ARCHIVE}"], f"cannot prepare BAIR in {tmp_path}/file: "),
         ([f"--data_dir={tmp_path}/data", f"--archive={tmp_path}/none.tar"], f"there is no archive {tmp_path}/none.tar"),
         ([], "--data_dir"),
     ):
-        done = run(*options)
-        assert done.returncode == 2
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("error: ") and words in line
+        assert words in error("prepare_bair", *options)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

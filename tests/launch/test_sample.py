@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -15,18 +14,15 @@ def sample(model, **arguments):
     return sample_futures(model, SampleArguments("", **arguments))
 
 
-def test_writes_pictures_and_samples(command, micro_run, tmp_path):
-    workdir = shutil.copytree(micro_run, tmp_path / "run")
-    shutil.rmtree(workdir / "samples")
+def test_writes_pictures_and_samples(output, workdir):
     arguments = ["--num_frames=6", "--temperature=0.5", "--num_samples=2", "--num_videos=2", "--seed=5"]
-    done = command("sample", f"--workdir={workdir}", *arguments)
-    assert done.returncode == 0, done.stderr
+    printed = output("sample", f"--workdir={workdir}", *arguments)
     stem = "step-0000006_test-2x2x6_temperature-0.5_seed-5"
     expected = [f"{stem}_video-{i}.{kind}" for i in range(2) for kind in ("gif", "mp4", "png")]
     assert sorted(path.name for path in (workdir / "samples").iterdir()) == sorted(
         [*expected, f"{stem}.json", f"{stem}.npz"]
     )
-    assert all(str(workdir / "samples" / name) in done.stdout for name in expected)
+    assert all(str(workdir / "samples" / name) in printed for name in expected)
     arrays = np.load(workdir / "samples" / f"{stem}.npz")
     assert arrays["context"].shape == (2, 1, 16, 16, 3)
     assert arrays["samples"].shape == (2, 2, 6, 16, 16, 3)
@@ -36,11 +32,10 @@ def test_writes_pictures_and_samples(command, micro_run, tmp_path):
         assert gif.n_frames == 7
 
 
-def test_from_python(micro_run, tmp_path):
+def test_from_python(workdir):
     """The public function gives the files that it writes; as the command's, each is a function of its arguments."""
     import videoflow_tf
 
-    workdir = shutil.copytree(micro_run, tmp_path / "run")
     paths = videoflow_tf.sample(workdir, num_samples=2, num_frames=3, temperature=1.0, seed=4, pictures=["png"])
     stem = "step-0000006_test-1x2x3_temperature-1_seed-4"
     assert paths == [workdir / "samples" / f"{stem}{end}" for end in ("_video-0.png", ".npz", ".json")]
@@ -133,12 +128,9 @@ def test_choice_needs_the_real_future(micro_run, monkeypatch):
         sample(model, num_samples=1, num_frames=6, choose="psnr")
 
 
-def test_grid_of_all_videos_and_samples(command, micro_run, tmp_path):
-    workdir = shutil.copytree(micro_run, tmp_path / "run")
-    shutil.rmtree(workdir / "samples")
+def test_grid_of_all_videos_and_samples(output, workdir):
     arguments = ["--num_videos=3", "--num_samples=2", "--num_frames=4", "--grid", "--pictures=gif"]
-    done = command("sample", f"--workdir={workdir}", *arguments)
-    assert done.returncode == 0, done.stderr
+    output("sample", f"--workdir={workdir}", *arguments)
     stem = "step-0000006_test-3x2x4_temperature-0.5_seed-0"
     names = sorted(path.name for path in (workdir / "samples").iterdir())
     assert names == [f"{stem}.json", f"{stem}.npz", f"{stem}_grid.gif"]
@@ -150,7 +142,5 @@ def test_grid_of_all_videos_and_samples(command, micro_run, tmp_path):
     ("arguments", "message"),
     [(["--grid", "--choose=ssim"], "leave out --choose or --grid"), (["--pictures=jpg"], "list of gif, mp4 and png")],
 )
-def test_mistakes(command, micro_run, arguments, message):
-    done = command("sample", f"--workdir={micro_run}", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr and done.stderr.count("\n") == 1
+def test_mistakes(error, micro_run, arguments, message):
+    assert message in error("sample", f"--workdir={micro_run}", *arguments)

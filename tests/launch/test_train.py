@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,35 +8,28 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_trains_and_goes_on_without_a_configuration(command, micro_flags, tmp_path):
+def test_trains_and_goes_on_without_a_configuration(command, output, micro_flags, tmp_path):
     workdir = f"--workdir={tmp_path / 'run'}"
     done = command("train", f"--flagfile={micro_flags}", workdir, "--train_steps=2")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "bits_per_pixel" in done.stdout and "frames_per_second" in done.stdout
-    assert "Step 2: " in done.stdout and "Exported to" in done.stdout
-    done = command("train", workdir, "--train_steps=3")
-    assert done.returncode == 0, done.stderr
-    assert "Steps 3 to 3 of 3" in done.stdout
-    done = command("train", workdir)
-    assert done.stdout.strip().endswith("is finished: 3 steps of 3")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("bits_per_pixel", "frames_per_second", "Step 2: ", "Exported to"):
+        assert text in done.stdout
+    assert "Steps 3 to 3 of 3" in output("train", workdir, "--train_steps=3")
+    assert output("train", workdir).strip().endswith("is finished: 3 steps of 3")
 
 
-def test_another_configuration_is_refused(command, micro_run):
-    done = command("train", f"--workdir={micro_run}", "--depth=3")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: the run in") and "depth (1 there, 3 now)" in done.stderr
+def test_another_configuration_is_refused(error, micro_run):
+    line = error("train", f"--workdir={micro_run}", "--depth=3")
+    assert line.startswith("error: the run in") and "depth (1 there, 3 now)" in line
 
 
-def test_no_tpu_is_one_line(command, micro_flags, tmp_path):
-    done = command("train", f"--flagfile={micro_flags}", f"--workdir={tmp_path / 'run'}", "--strategy=tpu")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: no TPU") and done.stderr.count("\n") == 1
+def test_no_tpu_is_one_line(error, micro_flags, tmp_path):
+    line = error("train", f"--flagfile={micro_flags}", f"--workdir={tmp_path / 'run'}", "--strategy=tpu")
+    assert line.startswith("error: no TPU")
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_is_one_line(micro_run, tmp_path):
-    workdir = shutil.copytree(micro_run, tmp_path / "run")
+def test_ctrl_c_is_one_line(workdir):
     process = subprocess.Popen(
         [sys.executable, "launch/train.py", f"--workdir={workdir}", "--train_steps=100000"],
         cwd=ROOT,
