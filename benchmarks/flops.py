@@ -24,7 +24,8 @@ def forward_flops(config: VideoFlowConfig, num_frames: int, num_given: int) -> d
     """Operations of one clip, by part of the model.
 
     Every frame goes through the flow, those after the first `num_given` through the prior. The likelihood of a clip
-    and sampling its last frames (the flow inverted) cost the same.
+    and sampling its last frames (the flow inverted) cost the same, but for the noise flow of variational
+    dequantisation, of which sampling needs the given frames alone.
     """
     twice = int(config.condition_on_first_frame)  # The first frame is encoded twice.
     encoded = num_frames + twice
@@ -42,6 +43,8 @@ def forward_flops(config: VideoFlowConfig, num_frames: int, num_given: int) -> d
         if config.conditional:
             encoder = _of_encoder(config.latent_encoder)
             parts["latent encoders"] += pixels * encoder(config, level, encoded, start)
+    if config.dequantization == "variational":
+        parts["noise flow"] = encoded * (config.frame_size // 2) ** 2 * _noise_flow(config)
     return parts
 
 
@@ -60,6 +63,13 @@ def _coupling_network(config: VideoFlowConfig, channels: int) -> int:
     return _conv_stack(channels // 2, config.coupling_width, out_channels, config.coupling_activation)
 
 
+def _noise_flow(config: VideoFlowConfig) -> int:
+    channels, width = 12, config.dequantization_width
+    features = _conv(9, channels, width) + _activation(width, "gated")
+    step = _conv(1, channels, channels) + _conv_stack(channels // 2 + width, width, channels, "gated")
+    return features + config.dequantization_depth * step
+
+
 def _conv_stack(in_channels: int, width: int, out_channels: int, activation: str) -> int:
     return _conv(9, in_channels, width) + _activation(width, activation) + _conv(9, width, out_channels)
 
@@ -76,7 +86,7 @@ def _windowed_frames(encoded: int, start: int, window: int) -> int:
 def _conv3d(config: VideoFlowConfig, level: int, encoded: int, start: int) -> int:
     _, size, channels = config.latent_shape(level)
     window, width, depth = config.num_past_latents, config.latent_encoder_width, config.latent_encoder_depth
-    inner = channels if level == config.levels - 1 else 2 * channels
+    inner = channels * (1 if level == config.levels - 1 else 3 if config.latent_encoder_input == "level" else 2)
     taps = 9 * min(window, 2)
     branches = sum(1 for d in config.latent_dilations if d == 1 or 1 + 2 * d <= size)
     total = _conv(1, inner, 2 * channels)

@@ -69,10 +69,10 @@ class Coupling(Bijector):
     def transform_back(self, second: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """y2 [N, H, W, C/2], parameters [N, H, W, P C/2] -> x2 [N, H, W, C/2], log|det dx2/dy2| [N]."""
 
-    def initialize(self, x: tf.Tensor) -> None:
-        """Hands the first half of x [N, H, W, C] to the network's own `initialize`, if it has one."""
+    def initialize(self, x: tf.Tensor, **kwargs: Any) -> None:
+        """Hands the first half of x [N, H, W, C], and `kwargs`, to the network's own `initialize`, if it has one."""
         if hasattr(self.network, "initialize"):
-            self.network.initialize(x[..., : self.num_channels // 2])
+            self.network.initialize(x[..., : self.num_channels // 2], **kwargs)
 
     def fold_inverse(self, size: tuple[int, int]) -> Any:
         """The network's weights, if it can fold them."""

@@ -54,11 +54,11 @@ class FlowStep(Bijector):
         self.actnorm, self.conv, self.coupling = actnorm, conv, coupling
         self.recompute = recompute
 
-    def initialize(self, x: tf.Tensor) -> tf.Tensor:
+    def initialize(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         """Data-dependent initialisation of the parts in order; x [N, H, W, C] -> y as of `forward`."""
         self.actnorm.initialize(x)
-        self.coupling.initialize(self._mix(x))
-        return self.forward_and_log_det(x)[0]
+        self.coupling.initialize(self._mix(x), **kwargs)
+        return self.forward_and_log_det(x, **kwargs)[0]
 
     def fold_inverse(self, size: tuple[int, int]) -> tuple[Any, tf.Tensor, tf.Tensor]:
         """The coupling's weights, and matrix [C, C] and offset [C] of what comes after it."""

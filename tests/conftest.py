@@ -13,17 +13,31 @@ from videoflow_tf.config import VideoFlowConfig
 
 # The one tiny configuration: every test's model is this one, but for what the test is about.
 _FLOW = {"frame_size": 8, "levels": 2, "depth": 1, "coupling_width": 6}
-_PRIOR = {"latent_encoder_depth": 1, "latent_encoder_width": 5, "num_past_latents": 2}
+_PRIOR = {
+    "latent_encoder_depth": 1,
+    "latent_encoder_width": 5,
+    "num_past_latents": 2,
+    "latent_encoder_input": "latents",
+}
+_PIXELS = {"n_bits": 8, "dequantization": "uniform"}
 _FRAMES = {"num_context": 2, "num_train_frames": 4, "num_eval_frames": 4, "eval_videos": 3}
 _STEPS = {"batch_size": 2, "init_batch_size": 4, "train_steps": 6, "checkpoint_every": 2, "eval_every": 4}
-_RATE = {"learning_rate": 1e-3, "warmup_steps": 0, "decay_from": 0, "decay_until": 0, "clip_norm": 0.0}
-TINY = VideoFlowConfig.preset("demo").replace(**_FLOW, **_PRIOR, **_FRAMES, **_STEPS, **_RATE)
+_RATE = {
+    "learning_rate": 1e-3,
+    "warmup_steps": 0,
+    "decay_from": 0,
+    "decay_until": 0,
+    "clip_norm": 0.0,
+    "ema_decay": 0.0,
+}
+TINY = VideoFlowConfig.preset("demo").replace(**_FLOW, **_PRIOR, **_PIXELS, **_FRAMES, **_STEPS, **_RATE)
 
 # Every kind of latent encoder: what to change in it. Half of them with the skip connection.
 ENCODERS = {
     # 20 pixels: latents of 10 (all three dilations fit) and 5 (two of them), neither divisible by 4.
     "conv3d_gated_dilated": {"frame_size": 20, "latent_dilations": (1, 2, 4), "num_past_latents": 3},
     "conv3d_relu": {"latent_activation": "relu", "latent_encoder_depth": 3, "num_past_latents": 3},
+    "conv3d_of_level": {"latent_encoder_input": "level", "latent_encoder_depth": 2},
     "conv3d_one_past": {"num_past_latents": 1, "latent_skip": False},
     "conv2d_single_conv": {"latent_encoder": "conv2d", "latent_architecture": "single_conv"},
     "conv2d_residual": {"latent_encoder": "conv2d", "latent_architecture": "residual", "latent_skip": False},
@@ -57,12 +71,20 @@ def micro_config() -> VideoFlowConfig:
     return TINY.replace(**frames, ema_decay=0.5, warmup_steps=50)
 
 
+# What differs from the official model, all at once.
+OWN_CHOICES = {"dequantization": "variational", "dequantization_width": 6, "latent_encoder_input": "level", "n_bits": 5}
+
+
 @pytest.fixture(scope="session")
 def micro_flags(micro_config, tmp_path_factory) -> Path:
     """A flagfile of `micro_config`."""
-    changes = VideoFlowConfig.preset("demo").differences(micro_config)
+    return write_flags(micro_config, tmp_path_factory.mktemp("flags") / "micro.flags")
+
+
+def write_flags(config: VideoFlowConfig, path: Path) -> Path:
+    """Writes a configuration as a flagfile."""
+    changes = VideoFlowConfig.preset("demo").differences(config)
     lines = ["--preset=demo", *(f"--{name}={value}" for name, (_, value) in changes.items())]
-    path = tmp_path_factory.mktemp("flags") / "micro.flags"
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -74,6 +96,16 @@ def micro_run(micro_config, tmp_path_factory) -> Path:
 
     workdir = tmp_path_factory.mktemp("runs") / "micro"
     training.train(micro_config, workdir, None)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def own_choices_run(micro_config, tmp_path_factory) -> Path:
+    """As `micro_run`, with `OWN_CHOICES`."""
+    from videoflow_tf.training import train as training
+
+    workdir = tmp_path_factory.mktemp("runs") / "own_choices"
+    training.train(micro_config.replace(**OWN_CHOICES), workdir, None)
     return workdir
 
 

@@ -110,10 +110,11 @@ def window(config: VideoFlowConfig) -> int:
 def encoded_gaussian(config: VideoFlowConfig, encoder, past: list[np.ndarray], own: list[Gaussian] | None) -> Gaussian:
     """p(z_t | h_t, z_<t) by the latent encoder of a level.
 
-    past: z_0..z_{t-1}, [N, h, w, c] each; own: the level's own Gaussians of frames 0..t, None at the top level.
+    past: z_0..z_{t-1}, [N, h, w, c] each, or [z, h] of each, [N, h, w, 2c]; own: the level's own Gaussians of frames
+    0..t, None at the top level.
     """
     mean, log_std = _ENCODERS[config.latent_encoder](config, encoder, past, own)
-    return (mean + past[-1] if config.latent_skip else mean), log_std
+    return (mean + past[-1][..., : mean.shape[-1]] if config.latent_skip else mean), log_std
 
 
 def _conv3d(config: VideoFlowConfig, encoder, past: list[np.ndarray], own: list[Gaussian] | None) -> Gaussian:
@@ -250,6 +251,8 @@ class History:
         config, prior = self.model.config, self.model.levels[index].prior
         self.hidden[index].append(hidden)
         past = self.latents[index]
+        if config.latent_encoder_input == "level" and index < config.levels - 1:
+            past = [np.concatenate(pair, axis=-1) for pair in zip(past, self.hidden[index][:-1], strict=True)]
         own = [own_gaussian(prior, h) for h in self.hidden[index]]
         if not config.conditional or len(past) < window(config):
             return own[-1]

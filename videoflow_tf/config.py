@@ -70,6 +70,11 @@ class PriorConfig:
     latent_pre_output_channels: int = _field(
         512, "width of the last block of the conv2d encoder's conv_blocks", least=1
     )
+    latent_encoder_input: str = _field(
+        "latents",
+        "what the conv3d encoder sees of a past frame: its latents at the level; or what goes on up from there, too",
+        choices=("latents", "level"),
+    )
     num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see", least=1)
     condition_on_first_frame: bool = _field(
         False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
@@ -96,6 +101,13 @@ class DataConfig:
     pixel_scaling: str = _field(
         "exact", "exact: (v + u)/2^n - 0.5; official: v/(2^n - 1) - 0.5 + u/2^n", choices=("exact", "official")
     )
+    dequantization: str = _field(
+        "uniform",
+        "noise within the bins of the pixels: uniform, or learned with the model (Flow++), a tighter bound",
+        choices=("uniform", "variational"),
+    )
+    dequantization_depth: int = _field(2, "flow steps of the variational dequantisation", least=1)
+    dequantization_width: int = _field(32, "hidden channels of the variational dequantisation", least=1)
     num_context: int = _field(3, "frames given")
     num_train_frames: int = _field(4, "frames of a training patch, context included", least=1)
     num_eval_frames: int = _field(13, "frames of an evaluated clip, context included", least=1)
@@ -163,6 +175,8 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
             raise UserError("num_context=0 needs conditional=false; a conditional model is given at least 1 frame")
         if self.condition_on_first_frame and self.latent_encoder == "conv3d":
             raise UserError("condition_on_first_frame does not go with latent_encoder=conv3d; choose conv2d")
+        if self.latent_encoder_input == "level" and self.latent_encoder != "conv3d":
+            raise UserError("latent_encoder_input=level goes with latent_encoder=conv3d alone; choose latents")
         for name in ("num_train_frames", "num_eval_frames"):
             if getattr(self, name) <= self.num_context:
                 raise UserError(
@@ -231,6 +245,11 @@ PARTS: dict[str, tuple[str, ...]] = {
         "training": TrainingConfig,
     }.items()
 }
+
+# Which fields say what weights a model has and what they mean.
+_TRAINING_ONLY = ("coupling_dropout", "latent_noise", "latent_dropout", "score_context", "pretrain_steps")
+_OF_PIXELS = ("n_bits", "pixel_scaling", "dequantization", "dequantization_depth", "dequantization_width")
+ARCHITECTURE_FIELDS = frozenset({*PARTS["flow"], *PARTS["prior"], *_OF_PIXELS} - {*_TRAINING_ONLY})
 
 RESUMABLE_FIELDS = frozenset(name for name, field in _FIELDS.items() if field.metadata["resumable"])
 

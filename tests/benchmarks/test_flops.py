@@ -44,6 +44,8 @@ MEDIUM = CONFIG.replace(frame_size=16, coupling_width=32, latent_encoder_width=3
         {},
         {"latent_encoder_depth": 4, "num_past_latents": 2, "latent_activation": "relu"},
         {"num_past_latents": 1, "num_context": 1, "coupling": "additive", "coupling_activation": "relu"},
+        {"latent_encoder_input": "level"},
+        {"dequantization": "variational", "dequantization_width": 24},
         {"latent_encoder": "conv2d"},
         {"latent_encoder": "conv2d", "latent_architecture": "single_conv", "condition_on_first_frame": True},
         {"latent_encoder": "conv2d", "latent_architecture": "conv_blocks", "latent_pre_output_channels": 32},

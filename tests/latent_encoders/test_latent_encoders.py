@@ -23,7 +23,9 @@ def build(move_variables):
         encoder = LATENT_ENCODERS[config.latent_encoder](config, level, np.random.default_rng(3), tf.float64)
         move_variables(encoder, 0.2)
         rng = np.random.default_rng(4)
-        mean, log_std, latents = rng.normal(size=(3, BATCH, FRAMES, *config.latent_shape(level)))
+        mean, log_std, latents, hidden = rng.normal(size=(4, BATCH, FRAMES, *config.latent_shape(level)))
+        if config.latent_encoder_input == "level" and level != TOP:
+            latents = np.concatenate([latents, hidden], axis=-1)
         own = None if level == TOP else DiagonalGaussian(tf.constant(mean), tf.constant(0.3 * log_std))
         return encoder, tf.constant(latents), own
 

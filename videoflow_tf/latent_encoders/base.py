@@ -21,8 +21,9 @@ class LatentEncoder(tf.Module, abc.ABC):
     `initial_state`, `fold`, `step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given
     h_t (what the level passes up) alone, one for every frame; None at the top level.
 
-    Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on. A frame with fewer than `window`
-    frames before it has no conditional Gaussian.
+    Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on; with
+    `config.latent_encoder_input == "level"`, below the top, [B, T, h, w, 2c]: what goes on up, h, follows them on the
+    channels. A frame with fewer than `window` frames before it has no conditional Gaussian.
     """
 
     window: int
@@ -111,7 +112,7 @@ class WindowEncoder(LatentEncoder):
     ) -> DiagonalGaussian:
         windows, level = self._as_batch(latents, level, start)
         gaussian = self._with_skip(self.apply(self.fold(), windows, level, seed), windows)
-        shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(latents)[2:]], axis=0)
+        shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(gaussian.mean)[1:]], axis=0)
         return DiagonalGaussian(*(tf.reshape(t, shape) for t in gaussian))
 
     def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
@@ -130,7 +131,8 @@ class WindowEncoder(LatentEncoder):
         return [as_images(t) for t in past], level
 
     def _with_skip(self, gaussian: DiagonalGaussian, past: Sequence[tf.Tensor]) -> DiagonalGaussian:
-        return gaussian._replace(mean=gaussian.mean + past[-1]) if self.skip else gaussian
+        last = past[-1][..., : gaussian.mean.shape[-1]]
+        return gaussian._replace(mean=gaussian.mean + last) if self.skip else gaussian
 
     # The state is the past itself, `window` latents [B, h, w, c]. While the context is shorter than the window, it is
     # filled up with zeros; the Gaussians of those frames are not used.

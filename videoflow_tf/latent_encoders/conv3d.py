@@ -33,7 +33,9 @@ class Conv3DEncoder(WindowEncoder):
         height, width, channels = config.latent_shape(level)
         self.size = height, width
         self.noise = config.latent_noise
-        inner = channels if level == config.levels - 1 else 2 * channels
+        is_top = level == config.levels - 1
+        seen = 2 * channels if config.latent_encoder_input == "level" and not is_top else channels
+        inner = seen if is_top else seen + channels
         self.dilated = config.latent_dilations != (1,)
         self.dilations = tuple(d for d in config.latent_dilations if d == 1 or 1 + 2 * d <= width)
         self.blocks = [

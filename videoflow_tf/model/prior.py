@@ -64,6 +64,7 @@ class LatentPrior(tf.Module):
         self.own = None
         if not self.is_top or config.top_prior == "learned":
             self.own = EdgeConv2D(channels, 2 * channels, None, dtype=dtype, name="own")
+        self._sees_level = config.latent_encoder_input == "level" and not self.is_top
         self.encoder = None
         if config.conditional:
             self.encoder = LATENT_ENCODERS[config.latent_encoder](config, level, rng, dtype)
@@ -83,6 +84,10 @@ class LatentPrior(tf.Module):
         hidden = None if self.is_top else slice_axis(clip.hidden, start, axis=1)
         shape = tf.shape(clip.latents)
         return self.own_gaussian(hidden, shape[0], shape[1] - start)
+
+    def _seen(self, clip: LevelLatents) -> tf.Tensor:
+        """What the encoder sees of frames: z, or [z, h]."""
+        return tf.concat(clip, axis=-1) if self._sees_level else clip.latents
 
     def _level_input(self, own: DiagonalGaussian) -> DiagonalGaussian | None:
         return None if self.is_top else own
@@ -115,7 +120,7 @@ class LatentPrior(tf.Module):
         own_gaussians = self._own_since(clip, own)
         alone = own_gaussians.frames(start - own)
         level = self._level_input(own_gaussians.frames(seen - own))
-        gaussians = self.encoder.sequence(clip.latents, level, encoded, seed)
+        gaussians = self.encoder.sequence(self._seen(clip), level, encoded, seed)
         if encoded > start:
             early = alone.frames(0, encoded - start)
             gaussians = DiagonalGaussian(*(tf.concat(pair, axis=1) for pair in zip(early, gaussians, strict=True)))
@@ -163,7 +168,7 @@ class LatentPrior(tf.Module):
             return (), draw_alone
         given = context.latents.shape[1]
         own_context = self.own_gaussian(context.hidden, tf.shape(context.latents)[0], given)
-        encoder_state = self.encoder.initial_state(context.latents, self._level_input(own_context))
+        encoder_state = self.encoder.initial_state(self._seen(context), self._level_input(own_context))
         weights = self.encoder.fold()
 
         def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
@@ -180,7 +185,8 @@ class LatentPrior(tf.Module):
                 if condition is not None:
                     gaussian = _choose(condition, gaussian, alone)
                 z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t]), latent_shape)
-                return t + 1, self.encoder.push(encoder_state, z), drawn.write(t, z)
+                seen_now = self._seen(LevelLatents(z, None if hidden is None else hidden[:, t]))
+                return t + 1, self.encoder.push(encoder_state, seen_now), drawn.write(t, z)
 
             array = tf.TensorArray(self.dtype, size=frames, element_shape=latent_shape)
             _, encoder_state, drawn = tf.while_loop(
@@ -198,7 +204,7 @@ class LatentPrior(tf.Module):
         """Data-dependent initialisation of the latent encoder on a known clip."""
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
             own = self._own_since(clip, self.encoder.level_start(self.encoder.window))
-            self.encoder.initialize(clip.latents, self._level_input(own))
+            self.encoder.initialize(self._seen(clip), self._level_input(own))
 
 
 def _choose(condition: tf.Tensor, a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:

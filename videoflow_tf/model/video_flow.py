@@ -7,14 +7,18 @@ Two roads lead through this file. Likelihood: pixels -> flow, level by level -> 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+import videoflow_tf
+from bijectors.fast_forms import slice_axis
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
+from videoflow_tf.model.dequantization import Dequantizer
 from videoflow_tf.model.future import Future
 from videoflow_tf.model.level import Level, build_flow
 from videoflow_tf.model.likelihood import encode_frames, frame_log_probs
@@ -22,6 +26,7 @@ from videoflow_tf.model.prior import LatentPrior, LevelLatents
 from videoflow_tf.model.sampler import sample_frames
 from videoflow_tf.model.train_step import TrainStep
 from videoflow_tf.seeds import as_seed
+from videoflow_tf.workdir import find_trained
 
 
 class VideoFlow(TrainStep, tf_keras.Model):
@@ -48,11 +53,21 @@ class VideoFlow(TrainStep, tf_keras.Model):
         priors = [LatentPrior(config, index, rng, dtype) for index in range(config.levels)]
         has_dropout = config.coupling_dropout > 0
         self.levels = [Level(flow, prior, has_dropout) for flow, prior in zip(flows, priors, strict=True)]
+        self.dequantizer = Dequantizer(config, rng, dtype)
         self._bits_per_pixel_mean = tf_keras.metrics.Mean("bits_per_pixel")
         self._compiled_predict_frames = tf.function(self._predict_frames, autograph=False)
         # Logs are whole-batch values already: replicas show the same ones, which must not be added up.
         self.distribute_reduction_method = "first"
         self.built = True
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> VideoFlow:
+        """A trained model: one that comes with the package, by name, such as "shapes", or that of any workdir.
+
+        Raises:
+          UserError: there is no such model.
+        """
+        return videoflow_tf.load_workdir(find_trained(name_or_path))[1]
 
     # --- Likelihood ---
 
@@ -100,11 +115,12 @@ class VideoFlow(TrainStep, tf_keras.Model):
             raise UserError(f"num_context must be at least 0, got {num_context}")
         scores_all = config.score_context or not config.conditional
         video = self._checked_video(video, least_frames=1 if scores_all else num_context + 1)
-        frames = self._dequantize(video, dequantization_noise, seed)
+        frames, log_q = self._dequantize(video, dequantization_noise, seed)
         start = 0 if scores_all else num_context + config.condition_on_first_frame
         log_prob = frame_log_probs(self.levels, frames, start, condition=self._condition(), seed=training_seed)
+        log_prob -= slice_axis(log_q, start, axis=1)
         components = config.frame_size**2 * 3
-        # log p(v) >= log p(x) - n log 2 per component: the bins have volume 2^-n.
+        # log P(v) >= log p(x) - log q(u | v) - n log 2 per component: the bins have volume 2^-n.
         bits = config.n_bits - log_prob / (components * math.log(2.0))
         if config.condition_on_first_frame and start == 0:
             # The first frame was encoded, and is scored, twice: one frame of the video.
@@ -181,7 +197,8 @@ class VideoFlow(TrainStep, tf_keras.Model):
     def _encode_context(self, context: tf.Tensor, noise: tf.Tensor | None) -> list[LevelLatents]:
         """Latents of every level of the frames given, uint8 or continuous [B, K, H, W, 3]."""
         context = self._checked_video(context, least_frames=int(self.config.conditional), continuous=True)
-        return encode_frames(self.levels, self._dequantize(context, noise, None, same_for_all=True)).levels
+        frames, _ = self._dequantize(context, noise, None, same_for_all=True)
+        return encode_frames(self.levels, frames).levels
 
     def predict_frames(
         self,
@@ -246,8 +263,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         """
         frames = self._checked_video(frames, least_frames=1, continuous=True)
         if frames.dtype == tf.uint8:
-            noise = self._noise(frames, dequantization_noise, None)
-            frames = pixels.from_uint8(frames, noise, self.config, self.float_dtype)
+            frames, _ = self.dequantizer(frames, self._noise(frames, dequantization_noise, None))
         return [clip.latents for clip in encode_frames(self.levels, frames).levels]
 
     def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
@@ -276,7 +292,11 @@ class VideoFlow(TrainStep, tf_keras.Model):
             raise UserError(f"the model has been trained for {int(self.step.numpy())} steps; initialize a new one")
         seed = (self.config.seed, 0) if seed is None else seed
         batch = self._checked_video(batch, least_frames=1)
-        frames = self._dequantize(batch, None, seed)
+        if self.config.condition_on_first_frame:
+            batch = tf.concat([batch[:, :1], batch], axis=1)
+        noise = self._noise(batch, None, seed)
+        self.dequantizer.initialize(batch, noise)
+        frames, _ = self.dequantizer(batch, noise)
         x = tf.reshape(frames, [-1, *frames.shape[2:]])
         for level in self.levels:
             x = level.initialize(x, num_frames=frames.shape[1])
@@ -285,7 +305,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
     def trainable_weights(self) -> list[tf.Variable]:
         """Those of all flows before those of the priors: in this order a checkpoint keeps the optimizer's moments."""
         parts = [level.flow for level in self.levels] + [level.prior for level in self.levels]
-        return [variable for part in parts for variable in part.trainable_variables]
+        return [variable for part in [*parts, self.dequantizer] for variable in part.trainable_variables]
 
     def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`bits_per_pixel(video)`."""
@@ -300,17 +320,17 @@ class VideoFlow(TrainStep, tf_keras.Model):
         noise: tf.Tensor | None,
         seed: tf.Tensor | None,
         same_for_all: bool = False,
-    ) -> tf.Tensor:
-        """The frames to encode, continuous [B, T, H, W, 3], T one more with `condition_on_first_frame`.
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The frames to encode, continuous [B, T, H, W, 3], T one more with `condition_on_first_frame`, and the log
+        density [B, T] of their noise.
 
         same_for_all: one draw of noise for every video of the batch, so that a video's is not a matter of its place.
         """
         if self.config.condition_on_first_frame:
             video = tf.concat([video[:, :1], video], axis=1)
         if video.dtype != tf.uint8:
-            return video
-        noise = self._noise(video, noise, seed, same_for_all)
-        return pixels.from_uint8(video, noise, self.config, self.float_dtype)
+            return video, tf.zeros(tf.shape(video)[:2], self.float_dtype)
+        return self.dequantizer(video, self._noise(video, noise, seed, same_for_all))
 
     def _noise(
         self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None, same_for_all: bool = False
