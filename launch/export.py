@@ -1,16 +1,26 @@
-"""Exports the newest checkpoint as a SavedModel: python launch/export.py --workdir=W -> W/export."""
+"""Exports the newest checkpoint: python launch/export.py --workdir=W -> W/export, a SavedModel.
+
+With --weights_dir=D, to D instead: a workdir with the weights alone, without optimizer, that every command takes.
+"""
 
 import cli
 from absl import flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to write export/ to instead of the run's own.")
+_WEIGHTS_DIR = flags.DEFINE_string("weights_dir", None, "New folder for a workdir with the weights alone.")
 
 
 def main() -> None:
     cli.load_tensorflow()
+    from videoflow_tf.training.checkpoints import load_workdir, save_trained
     from videoflow_tf.training.export import export_workdir
 
-    print(export_workdir(_WORKDIR.value))
+    if _WEIGHTS_DIR.value is None:
+        print(export_workdir(_WORKDIR.value, _OUTPUT_DIR.value))
+    else:
+        save_trained(load_workdir(_WORKDIR.value)[1], _WEIGHTS_DIR.value)
+        print(_WEIGHTS_DIR.value)
 
 
 if __name__ == "__main__":

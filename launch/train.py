@@ -19,6 +19,9 @@ _STRATEGY = flags.DEFINE_enum(
 )
 _DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")
 _JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training step with XLA.")
+_INIT_FROM = flags.DEFINE_string(
+    "init_from", None, "Folder of a run of the same architecture: a new run's first weights."
+)
 cli.define_config_flags()
 
 
@@ -32,7 +35,15 @@ def main() -> None:
     from videoflow_tf.training import train as training
 
     fast_forms.one_core_an_operation(_JIT_COMPILE.value)
-    training.train(config, _WORKDIR.value, _DATA_DIR.value, _STRATEGY.value, _DETERMINISTIC.value, _JIT_COMPILE.value)
+    training.train(
+        config,
+        _WORKDIR.value,
+        _DATA_DIR.value,
+        _STRATEGY.value,
+        _DETERMINISTIC.value,
+        _JIT_COMPILE.value,
+        _INIT_FROM.value,
+    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ class RunArguments:
 
     workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run."})
     data_dir: str | None = argument(None, "Folder of the prepared dataset; not needed for shapes.")
+    output_dir: str | None = argument(None, "Folder to write to instead of the run's own.")
+
+    @property
+    def results_dir(self) -> Path:
+        """The folder in which eval/, samples/ and the like are made."""
+        return Path(self.workdir if self.output_dir is None else self.output_dir)
 
 
 def takes(arguments: type[Any]) -> Callable[[Callable[[Any], Result]], Callable[..., Result]]:

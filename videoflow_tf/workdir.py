@@ -19,6 +19,8 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_text
 
 CONFIG_FILE = "config.json"
+# Trained models that come with the package, a workdir each.
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
 def read_config(workdir: str | Path) -> VideoFlowConfig | None:
@@ -71,3 +73,18 @@ def latest_checkpoint(workdir: str | Path) -> tuple[str, int] | None:
         if step.isdigit() and any(index.parent.glob(f"{index.stem}.data-*")):
             found.append((int(step), str(index.with_suffix(""))))
     return None if not found else max(found)[::-1]
+
+
+def find_trained(name_or_path: str | Path) -> Path:
+    """The workdir of a trained model: a folder, or one of those in `PRETRAINED` by name.
+
+    Raises:
+      UserError: there is neither.
+    """
+    for folder in (Path(name_or_path).expanduser(), PRETRAINED / name_or_path):
+        if (folder / CONFIG_FILE).is_file():
+            return folder
+    names = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
+    raise UserError(
+        f"no trained model {str(name_or_path)!r}: name a workdir" + (f", or one of {', '.join(names)}" if names else "")
+    )

@@ -3,6 +3,7 @@ import os
 import shutil
 
 import numpy as np
+import pytest
 
 from tests.checks import refused, run_python
 from videoflow_tf.training import export
@@ -36,12 +37,14 @@ np.savez(outputs, **results)
 """
 
 
-def test_runs_with_tensorflow_alone_and_agrees_with_the_model(micro_run, tmp_path):
-    _, model = load_workdir(micro_run)
+@pytest.mark.parametrize("run", ["micro_run", "own_choices_run"])
+def test_runs_with_tensorflow_alone_and_agrees_with_the_model(run, tmp_path, request):
+    workdir = request.getfixturevalue(run)
+    _, model = load_workdir(workdir)
     video = np.random.default_rng(0).integers(0, 256, [3, 5, 16, 16, 3]).astype(np.uint8)
     seed = np.array([3, 4], np.int32)
     np.savez(tmp_path / "in.npz", video=video, seed=seed)
-    arguments = micro_run / "export", tmp_path / "in.npz", tmp_path / "out.npz"
+    arguments = workdir / "export", tmp_path / "in.npz", tmp_path / "out.npz"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     run_python("-c", _LOAD_AND_RUN, *arguments, cwd=tmp_path, env=environment, check=True)
     got = np.load(tmp_path / "out.npz")

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from tests.checks import assert_all_close
 from tests.conftest import TINY
 from videoflow_tf.training.optimizer import Adam, LearningRate, make_optimizer
 from videoflow_tf.training.train import averaged_weights
@@ -34,6 +35,26 @@ def test_fused_adam_equals_keras_adam(arguments):
     for a, b, start in zip(fused, plain, START, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
         assert np.abs(a - start).min() > 0.1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_gradients_that_are_not_finite_change_neither_weights_nor_moments(bad):
+    variables = [tf.Variable(value) for value in START]
+    optimizer = Adam(1e-2, global_clipnorm=1.0)
+    optimizer.build(variables)
+
+    @tf.function
+    def step(factor):
+        optimizer.apply_gradients((factor * variable, variable) for variable in variables)
+
+    step(1.0)
+    kept = [variable.numpy() for variable in optimizer.variables if variable.shape.rank]
+    weights = [variable.numpy() for variable in variables]
+    step(bad)
+    assert_all_close([variable for variable in optimizer.variables if variable.shape.rank], kept, atol=0)
+    assert_all_close(variables, weights, atol=0)
+    step(1.0)
+    assert all(np.all(a != b.numpy()) for a, b in zip(weights, variables, strict=True))
 
 
 def test_the_update_compiles_and_takes_one_op_a_variable():

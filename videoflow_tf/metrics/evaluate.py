@@ -57,7 +57,7 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
     drawn_at = temperatures or [arguments.temperature]
     sampled = [dataclasses.replace(protocol, frames=frames, temperature=t) for t in drawn_at]
     sample_metrics = [made[name] for name in on_samples]
-    folder = Path(arguments.workdir) / "eval"
+    folder = arguments.results_dir / "eval"
     evaluation = Evaluation(model, data_dir, folder / "measurements", arguments.batch_size)
     if sample_metrics:
         evaluation.check_samples(sample_metrics, sampled[0])

@@ -19,7 +19,11 @@ class TrainStep:
     # Nothing in here needs AutoGraph, whose reading of every function would take a good part of the tracing time.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone."""
+        """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone.
+
+        A step whose gradient is not finite counts as a step, but leaves weights and metrics as they were; its
+        `gradient_norm` tells.
+        """
         video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
         seed = tf.stack([tf.constant(self.config.seed, tf.int64), self.step])
         noise_seed, training_seed = split_seed(seed, 2)
@@ -30,11 +34,11 @@ class TrainStep:
         gradients = self.optimizer.aggregate_gradients(gradients)
         self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
         self.step.assign_add(1)
-        self._bits_per_pixel_mean.update_state(bits)
-        return {
-            "bits_per_pixel": self._bits_per_pixel_mean.result(),
-            "gradient_norm": tf.linalg.global_norm([g for g, _ in gradients]),
-        }
+        norm = tf.linalg.global_norm([g for g, _ in gradients])
+        finite = tf.math.is_finite(norm)
+        bits = tf.where(finite, bits, tf.zeros_like(bits))
+        self._bits_per_pixel_mean.update_state(bits, sample_weight=tf.fill(tf.shape(bits), tf.cast(finite, bits.dtype)))
+        return {"bits_per_pixel": self._bits_per_pixel_mean.result(), "gradient_norm": norm}
 
     def _bits_and_gradients(
         self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor

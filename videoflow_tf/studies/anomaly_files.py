@@ -38,7 +38,7 @@ def detect(arguments: AnomalyArguments) -> list[Path]:
     _, model = load_workdir(arguments.workdir)
     of_split = arguments.video is None and arguments.video_file is None
     name, chart, result = (_of_split if of_split else _of_video)(model, arguments)
-    stem = Path(arguments.workdir) / "eval" / name
+    stem = arguments.results_dir / "eval" / name
     picture = charts.save_chart(stem.with_name(f"{name}.png"), chart)
     return [picture, write_json(stem.with_name(f"{name}.json"), result)]
 

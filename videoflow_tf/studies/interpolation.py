@@ -50,7 +50,7 @@ def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
     ends, protocol = read_ends(model, arguments)
     result = interpolate(model, ends, steps, levels, channel_rank)
     what = {**protocol.settings, "steps": steps, "levels": levels, "channel_rank": channel_rank}
-    return save(result, dataclasses.replace(protocol, settings=what), Path(arguments.workdir) / "eval")
+    return save(result, dataclasses.replace(protocol, settings=what), arguments.results_dir / "eval")
 
 
 def interpolate(

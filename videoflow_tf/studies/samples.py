@@ -58,7 +58,7 @@ def sample(arguments: SampleArguments) -> list[Path]:
     """
     _, model = load_workdir(arguments.workdir)
     futures = sample_futures(model, arguments)
-    folder = Path(arguments.workdir) / "samples"
+    folder = arguments.results_dir / "samples"
     return list(save_futures(futures, folder, grid=arguments.grid, kinds=arguments.pictures))
 
 

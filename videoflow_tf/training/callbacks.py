@@ -15,19 +15,29 @@ from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.training.checkpoints import Checkpoints
 
 _SUMMARY_EVERY = 10
+_MOST_SKIPPED = 20
 
 
 class StopOnDivergence(tf_keras.callbacks.Callback):
-    """Raises `UserError` after a step whose loss or gradient is not finite. Goes before `SaveCheckpoints`."""
+    """Counts the steps that were skipped because their gradient was not finite; too many in a row are a `UserError`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped, self._in_a_row = 0, 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        for name in ("bits_per_pixel", "gradient_norm"):
-            if not math.isfinite(logs[name]):
-                raise UserError(
-                    f"training diverged: {name} is {logs[name]} at step {int(self.model.step.numpy())}; try a lower "
-                    "--learning_rate, --clip_norm, more --warmup_steps or a larger --init_batch_size in a new "
-                    "--workdir (the last checkpoint is from before)"
-                )
+        if math.isfinite(logs["gradient_norm"]):
+            self._in_a_row = 0
+            return
+        self.skipped += 1
+        self._in_a_row += 1
+        if self._in_a_row == _MOST_SKIPPED:
+            step = int(self.model.step.numpy())
+            raise UserError(
+                f"training diverged: the gradient is {logs['gradient_norm']} at step {step}, as at the "
+                f"{_MOST_SKIPPED - 1} before; try a lower --learning_rate, --clip_norm, more --warmup_steps or a "
+                "larger --init_batch_size in a new --workdir (the last checkpoint is from before)"
+            )
 
 
 class ShowProgress(tf_keras.callbacks.Callback):
@@ -63,10 +73,12 @@ class ShowProgress(tf_keras.callbacks.Callback):
 
 
 class WriteSummaries(tf_keras.callbacks.Callback):
-    """TensorBoard scalars every 10 steps: bits_per_pixel (mean since the last), gradient_norm, learning_rate."""
+    """TensorBoard scalars every 10 steps: bits_per_pixel (mean since the last), gradient_norm, learning_rate, and
+    skipped_steps since training was last started."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, divergence: StopOnDivergence) -> None:
         super().__init__()
+        self._divergence = divergence
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
@@ -76,6 +88,7 @@ class WriteSummaries(tf_keras.callbacks.Callback):
         with self._writer.as_default(step):
             tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
             tf.summary.scalar("gradient_norm", logs["gradient_norm"])
+            tf.summary.scalar("skipped_steps", self._divergence.skipped)
             tf.summary.scalar("learning_rate", self.model.optimizer.rate_at(step - 1))
         self.model.reset_metrics()  # `bits_per_pixel` is a running mean.
 
@@ -84,7 +97,8 @@ class WriteSummaries(tf_keras.callbacks.Callback):
 
 
 class SaveCheckpoints(tf_keras.callbacks.Callback):
-    """A checkpoint every `checkpoint_every` steps and after the last."""
+    """A checkpoint every `checkpoint_every` steps and after the last, but none in between after a step that was
+    skipped: the weights may be to blame."""
 
     def __init__(self, checkpoints: Checkpoints, config: VideoFlowConfig) -> None:
         super().__init__()
@@ -93,5 +107,6 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         step = int(self.model.step.numpy())
-        if step % self._config.checkpoint_every == 0 or step == self._config.train_steps:
+        due = step % self._config.checkpoint_every == 0 or step == self._config.train_steps
+        if due and (step == self._config.train_steps or math.isfinite(logs["gradient_norm"])):
             self._checkpoints.save()

@@ -7,11 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.config import ARCHITECTURE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
-from videoflow_tf.workdir import CONFIG_FILE, latest_checkpoint, read_config
+from videoflow_tf.workdir import CONFIG_FILE, latest_checkpoint, read_config, write_config
 
 _KEPT_CHECKPOINTS = 3
 
@@ -54,7 +54,7 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
     if latest is None:
         raise UserError(f"{workdir} has no checkpoint yet; let launch/train.py go on first")
     model = VideoFlow(config)
-    if config.ema_decay > 0:
+    if config.ema_decay > 0 and _has_optimizer(latest[0]):
         optimizer = make_optimizer(config)
         optimizer.build(model.trainable_variables)
         _restore(tf.train.Checkpoint(**_state(model), optimizer=optimizer), latest[0])
@@ -64,13 +64,55 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
     return config, model
 
 
+def save_trained(model: VideoFlow, folder: str | Path) -> None:
+    """Writes a workdir with the weights of `model` alone, without an optimizer: a tenth of a run's size or less.
+
+    `load_workdir` takes it as it takes a run's; training goes on from it as `init_from`.
+
+    Raises:
+      UserError: there is something in `folder` already.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} has files in it; name a new folder")
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(**_state(model)), str(folder / "checkpoints"), 1)
+    manager.save(checkpoint_number=int(model.step.numpy()))
+    write_config(folder, model.config)
+
+
+def load_weights(model: VideoFlow, workdir: str | Path) -> None:
+    """Gives `model` the weights of a trained model of the same architecture.
+
+    Raises:
+      UserError: as `load_workdir`, or the architectures differ; says in what.
+    """
+    config, trained = load_workdir(workdir)
+    differences = [
+        f"{name} ({theirs} there, {mine} here)"
+        for name, (mine, theirs) in model.config.differences(config).items()
+        if name in ARCHITECTURE_FIELDS
+    ]
+    if differences:
+        raise UserError(f"{workdir} is a model of another architecture: {', '.join(differences)}")
+    for mine, theirs in zip(model.trainable_variables, trained.trainable_variables, strict=True):
+        mine.assign(theirs)
+
+
 def _state(model: VideoFlow) -> dict[str, Any]:
     """What a checkpoint keeps of a model. Its metrics are left out: they belong to one call of `fit`."""
-    return {
+    state = {
         "step": model.step,
         "levels": [level.flow for level in model.levels],
         "priors": [level.prior for level in model.levels],
     }
+    if model.dequantizer.noise_flow is not None:
+        state["noise_flow"] = model.dequantizer.noise_flow
+    return state
+
+
+def _has_optimizer(path: str) -> bool:
+    """Whether a checkpoint is of a run, with its optimizer, and not of weights alone."""
+    return any(name.startswith("optimizer/") for name, _ in tf.train.list_variables(path))
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -74,14 +74,15 @@ def export_model(model: VideoFlow, folder: str | Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def export_workdir(workdir: str | Path) -> Path:
-    """Exports the newest checkpoint of a run (its moving average if it keeps one) to `workdir`/export.
+def export_workdir(workdir: str | Path, output_dir: str | Path | None = None) -> Path:
+    """Exports the newest checkpoint of a run (its moving average if it keeps one) to `workdir`/export, or to
+    `output_dir`/export.
 
     Raises:
       UserError: `workdir` is no run, or has no checkpoint yet.
     """
     _, model = load_workdir(workdir)
-    folder = Path(workdir) / "export"
+    folder = Path(output_dir or workdir) / "export"
     export_model(model, folder)
     return folder
 

@@ -48,27 +48,37 @@ class Adam(tf_keras.optimizers.Adam):
     """
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]], **kwargs: Any) -> tf.Tensor:
-        """As Keras' own; the powers of beta are computed once for all variables."""
+        """As Keras' own, but gradients that are not all finite change neither the weights nor the moments."""
+        gradients, variables = zip(*((g, v) for g, v in grads_and_vars if g is not None), strict=True)
+        finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+        gradients = [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in gradients]
+        # Once for all variables of a dtype.
+        self._scalars = {dtype: self._step_scalars(finite, dtype) for dtype in {v.dtype.base_dtype for v in variables}}
+        return super().apply_gradients(zip(gradients, variables, strict=True), **kwargs)
+
+    def _step_scalars(self, finite: tf.Tensor, dtype: tf.DType) -> dict[str, tf.Tensor]:
+        """The fused op's arguments; of a step that is skipped a rate of 0, and moments that decay by a factor of 1."""
         step = tf.cast(self.iterations + 1, tf.float32)
-        self._beta_powers = [tf.pow(beta, step) for beta in (self.beta_1, self.beta_2)]
-        return super().apply_gradients(grads_and_vars, **kwargs)
+        rate = self._learning_rate
+        if isinstance(rate, tf_keras.optimizers.schedules.LearningRateSchedule):
+            rate = rate(self.iterations)  # `self.learning_rate` is still that of the step before.
+        betas = {"beta1": self.beta_1, "beta2": self.beta_2}
+        scalars = {f"{name}_power": tf.cast(tf.pow(beta, step), dtype) for name, beta in betas.items()}
+        used = {name: (beta, 1.0) for name, beta in betas.items()} | {"lr": (rate, 0.0)}
+        for name, (value, skipped) in used.items():
+            scalars[name] = tf.where(finite, tf.cast(value, dtype), tf.constant(skipped, dtype))
+        return scalars
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Adam's update of one variable (Kingma and Ba 2015, algorithm 1 in the form before section 2.1)."""
         index = self._index_dict[self._var_key(variable)]
-        dtype = variable.dtype
-        beta1_power, beta2_power = (tf.cast(power, dtype) for power in self._beta_powers)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].handle,
             v=self._velocities[index].handle,
-            beta1_power=beta1_power,
-            beta2_power=beta2_power,
-            lr=tf.cast(self.learning_rate, dtype),
-            beta1=tf.constant(self.beta_1, dtype),
-            beta2=tf.constant(self.beta_2, dtype),
-            epsilon=tf.constant(self.epsilon, dtype),
+            epsilon=tf.constant(self.epsilon, variable.dtype),
             grad=gradient,
+            **self._scalars[variable.dtype.base_dtype],
         )
 
     def rate_at(self, step: int) -> tf.Tensor:

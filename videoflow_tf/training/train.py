@@ -32,6 +32,7 @@ def train(
     strategy_name: str = "one_device",
     deterministic: bool = False,
     jit_compile: bool | None = None,
+    init_from: str | Path | None = None,
 ) -> None:
     """Trains to `config.train_steps`, from the newest checkpoint in `workdir` if there is one, and exports.
 
@@ -45,6 +46,8 @@ def train(
       strategy_name: one of `config.STRATEGIES`.
       deterministic: ops give the same bits every time, some more slowly. Cannot be undone within the process.
       jit_compile: compile the training step with XLA; None: Keras' default.
+      init_from: a workdir whose trained weights a new run starts from, instead of initialising by data; a run that is
+        taken up again goes on from its own.
 
     Raises:
       UserError: `workdir` holds a run of another configuration or something else, the dataset is missing, the
@@ -64,7 +67,7 @@ def train(
     if chief and saved != config:
         write_config(workdir, config)
     if latest is None or latest[1] < config.train_steps:
-        _train(config, workdir, data_dir, strategy, jit_compile, None if latest is None else latest[0])
+        _train(config, workdir, data_dir, strategy, jit_compile, init_from, None if latest is None else latest[0])
     else:
         print(f"The run in {workdir} is finished: {latest[1]} steps of {config.train_steps}")
     if chief and not export.is_exported(workdir):
@@ -77,14 +80,18 @@ def _train(
     data_dir: str | None,
     strategy: tf.distribute.Strategy,
     jit_compile: bool | None,
+    init_from: str | Path | None,
     checkpoint: str | None,
 ) -> None:
-    """Trains from `checkpoint`, or from the start, to `config.train_steps`."""
+    """Trains from `checkpoint`, from the weights in `init_from` or from the start, to `config.train_steps`."""
     chief, replicas = is_chief(strategy), strategy.num_replicas_in_sync
     with strategy.scope():
         model = VideoFlow(config)
     print(f"{model.count_params():,} parameters; batch {config.batch_size} on each of {replicas} device(s)")
-    if checkpoint is None and chief:
+    if checkpoint is None and chief and init_from is not None:
+        print(f"Starting from the weights in {init_from}", flush=True)
+        checkpoints.load_weights(model, init_from)
+    elif checkpoint is None and chief:
         print(f"Initialising on {config.init_batch_size} clips", flush=True)
         model.initialize(data.init_clips(config, data_dir, num_clips=config.init_batch_size))
     with strategy.scope():
@@ -97,13 +104,14 @@ def _train(
         saver.save()
     # The others take what the chief initialised: computed apart it could differ in the last bit.
     saver.restore(checkpoint or _wait_for_checkpoint(workdir))
-    watchers = [callbacks.StopOnDivergence()]
+    divergence = callbacks.StopOnDivergence()
+    watchers = [divergence]
     if chief:
         frames_per_step = config.batch_size * replicas * _scored_frames(config)
         watchers += [
             callbacks.SaveCheckpoints(saver, config),
             callbacks.ShowProgress(config.train_steps, frames_per_step),
-            callbacks.WriteSummaries(workdir / "tensorboard" / "train"),
+            callbacks.WriteSummaries(workdir / "tensorboard" / "train", divergence),
         ]
     _train_and_validate(model, workdir, data_dir, watchers)
 

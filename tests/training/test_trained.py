@@ -1,0 +1,58 @@
+"""Trained models: weights alone, by name or folder, and as the start of another run."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from videoflow_tf import UserError, VideoFlow, workdir
+from videoflow_tf.training.checkpoints import load_weights, load_workdir, save_trained
+from videoflow_tf.training.train import train
+
+
+@pytest.fixture(scope="module")
+def weights_alone(micro_run, tmp_path_factory):
+    """The finished run's averaged weights in a workdir of their own."""
+    folder = tmp_path_factory.mktemp("trained") / "micro"
+    save_trained(load_workdir(micro_run)[1], folder)
+    return folder
+
+
+def test_weights_alone_are_the_model_in_a_fraction_of_the_size(micro_run, weights_alone, make_video):
+    video = make_video(size=16)
+    (config, run), (same_config, trained) = load_workdir(micro_run), load_workdir(weights_alone)
+    assert same_config == config and int(trained.step) == int(run.step)
+    np.testing.assert_array_equal(trained.bits_per_pixel(video), run.bits_per_pixel(video))
+    names = [name for name, _ in tf.train.list_variables(workdir.latest_checkpoint(weights_alone)[0])]
+    assert names and not any("optimizer" in name for name in names)
+
+
+def test_weights_never_overwrite(micro_run, weights_alone):
+    with pytest.raises(UserError, match="has files in it; name a new folder"):
+        save_trained(load_workdir(micro_run)[1], weights_alone)
+
+
+def test_from_pretrained_takes_a_name_or_a_folder(weights_alone, make_video, monkeypatch):
+    monkeypatch.setattr(workdir, "PRETRAINED", weights_alone.parent)
+    video = make_video(size=16)
+    expected = load_workdir(weights_alone)[1].bits_per_pixel(video)
+    for name in ("micro", weights_alone, str(weights_alone)):
+        np.testing.assert_array_equal(VideoFlow.from_pretrained(name).bits_per_pixel(video), expected)
+    with pytest.raises(UserError, match="no trained model 'macro': name a workdir, or one of micro"):
+        VideoFlow.from_pretrained("macro")
+
+
+def test_a_run_starts_from_the_weights_of_another(micro_config, micro_run, weights_alone, tmp_path, capsys):
+    train(micro_config.replace(train_steps=0), tmp_path / "new", init_from=weights_alone)
+    assert f"Starting from the weights in {weights_alone}" in capsys.readouterr().out
+    new, trained = load_workdir(tmp_path / "new")[1], load_workdir(micro_run)[1]
+    assert int(new.step) == 0
+    for mine, theirs in zip(new.trainable_variables, trained.trainable_variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_another_architecture_is_refused_by_what_differs(micro_config, weights_alone):
+    other = VideoFlow(micro_config.replace(depth=2, n_bits=5, learning_rate=0.5))
+    with pytest.raises(
+        UserError, match=r"another architecture: depth \(1 there, 2 here\), n_bits \(8 there, 5 here\)$"
+    ):
+        load_weights(other, weights_alone)
