@@ -10,7 +10,7 @@ from videoflow_tf.config import PRESETS
 from videoflow_tf.data import eval_videos, train_clips
 from videoflow_tf.data import shapes as shapes_lib
 
-CONFIG = PRESETS["demo"]
+CONFIG = PRESETS["demo"].replace(frame_size=64, num_context=1, num_train_frames=5, num_eval_frames=5)
 SIZE = 1.2
 PIXELS = 6.4  # A unit of the canvas, in pixels of a 64 x 64 frame.
 

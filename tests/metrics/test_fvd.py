@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import TINY
 from videoflow_tf import data
-from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.fvd import FVD, I3D, frechet_distance, self_check
 from videoflow_tf.training.checkpoints import load_workdir
 
-CONFIG = VideoFlowConfig.preset("demo")  # One frame of context.
+CONFIG = TINY.replace(frame_size=64, num_past_latents=1, num_context=1)
 
 
 def _with_moments(mean, covariance_root, count: int, seed: int) -> np.ndarray:

@@ -1,0 +1,38 @@
+"""Every command that reads a run can write elsewhere: of the run, not a file changes."""
+
+import pytest
+
+COMMANDS = [
+    ("sample", ["--num_frames=2", "--num_samples=1"], "samples"),
+    ("evaluate", ["--num_videos=2"], "eval/metrics.json"),
+    ("interpolate", ["--steps=2"], "eval"),
+    ("anomaly", ["--num_videos=2"], "eval"),
+    ("fooling_study build", ["--num_videos=1", "--num_frames=2"], "eval/fooling_study.html"),
+    ("export", [], "export/saved_model.pb"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "written"), COMMANDS, ids=lambda value: str(value).split()[0])
+def test_results_go_to_the_output_dir_alone(output, micro_run, tmp_path, name, options, written):
+    def times():
+        return {path: path.stat().st_mtime_ns for path in micro_run.rglob("*")}
+
+    name, *action = name.split()
+    before = times()
+    printed = output(name, *action, f"--workdir={micro_run}", f"--output_dir={tmp_path}", *options)
+    assert (tmp_path / written).exists() and str(tmp_path) in printed
+    assert times() == before
+
+
+def test_weights_alone(output, error, micro_run, tmp_path):
+    printed = output("export", f"--workdir={micro_run}", f"--weights_dir={tmp_path / 'small'}")
+    assert printed.strip() == str(tmp_path / "small")
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {
+        "checkpoint",
+        "ckpt-6.data-00000-of-00001",
+        "ckpt-6.index",
+        "config.json",
+    }
+    output("evaluate", f"--workdir={tmp_path / 'small'}", "--num_videos=1")
+    message = error("export", f"--workdir={micro_run}", f"--weights_dir={tmp_path / 'small'}")
+    assert "has files in it; name a new folder" in message
