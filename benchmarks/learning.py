@@ -43,6 +43,8 @@ class Learner:
         self.model.compile(optimizer=self.optimizer)
         self.step = tf.function(self.model.train_step)
         self.clips = iter(data.train_clips(config, None, batch_size=config.batch_size, start_step=0))
+        self.optimizer.learning_rate = 0.0
+        self.step(next(self.clips))  # Traces, and does not count.
         self.spent, self.steps = 0.0, 0
         self.curve: list[dict[str, float]] = []
         videos = data.eval_videos(config, None, "validation", num_videos=options.num_videos)

@@ -60,7 +60,7 @@ from videoflow_tf import registry
 registry.{field.upper()}S.register("mine", "mine:Mine")
 import cli
 cli.define_config_flags()
-cli.FLAGS(["x", "--preset=demo", "--{field}=mine"])
+cli.FLAGS(["x", "--preset=shapes", "--{field}=mine"])
 print(cli.config_from_flags().{field})
 """
     done = run_python("-c", script)

@@ -165,7 +165,7 @@ def test_fewer_bits_ignore_the_lower_ones(make_model, make_video):
 def test_a_uniform_density_costs_the_bits_there_are(make_model, make_video, monkeypatch, n_bits):
     """Density 1 on the unit cube of the pixels: n bits a component, whatever the model."""
     model = make_model(n_bits=n_bits)
-    flat = lambda _, frames, start, **kwargs: tf.zeros(frames.shape[:2])[:, start:]  # noqa: E731
+    flat = lambda _, frames, start, **kwargs: tf.zeros(frames.shape[:2], frames.dtype)[:, start:]  # noqa: E731
     monkeypatch.setattr(video_flow, "frame_log_probs", flat)
     np.testing.assert_array_equal(model.bits_per_pixel(make_video()), [n_bits, n_bits])
 

@@ -52,8 +52,9 @@ class Adam(tf_keras.optimizers.Adam):
         gradients, variables = zip(*((g, v) for g, v in grads_and_vars if g is not None), strict=True)
         finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
         gradients = [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in gradients]
-        # Once for all variables of a dtype.
-        self._scalars = {dtype: self._step_scalars(finite, dtype) for dtype in {v.dtype.base_dtype for v in variables}}
+        # Once for all variables of a dtype. Kept as a function: a dictionary would become part of checkpoints.
+        scalars = {dtype: self._step_scalars(finite, dtype) for dtype in {v.dtype.base_dtype for v in variables}}
+        self._scalars_of = scalars.__getitem__
         return super().apply_gradients(zip(gradients, variables, strict=True), **kwargs)
 
     def _step_scalars(self, finite: tf.Tensor, dtype: tf.DType) -> dict[str, tf.Tensor]:
@@ -78,7 +79,7 @@ class Adam(tf_keras.optimizers.Adam):
             v=self._velocities[index].handle,
             epsilon=tf.constant(self.epsilon, variable.dtype),
             grad=gradient,
-            **self._scalars[variable.dtype.base_dtype],
+            **self._scalars_of(variable.dtype.base_dtype),
         )
 
     def rate_at(self, step: int) -> tf.Tensor:
