@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from videoflow_tf import UserError, VideoFlow, workdir
-from videoflow_tf.training.checkpoints import load_weights, load_workdir, save_trained
+from videoflow_tf.training.checkpoints import load_workdir, save_trained
 from videoflow_tf.training.train import train
 
 
@@ -50,9 +50,13 @@ def test_a_run_starts_from_the_weights_of_another(micro_config, micro_run, weigh
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_another_architecture_is_refused_by_what_differs(micro_config, weights_alone):
-    other = VideoFlow(micro_config.replace(depth=2, n_bits=5, learning_rate=0.5))
-    with pytest.raises(
-        UserError, match=r"another architecture: depth \(1 there, 2 here\), n_bits \(8 there, 5 here\)$"
-    ):
-        load_weights(other, weights_alone)
+def test_another_architecture_is_refused_by_what_differs_before_anything_is_written(
+    micro_config, weights_alone, tmp_path
+):
+    other = micro_config.replace(depth=2, n_bits=5, learning_rate=0.5)
+    message = r"another architecture: depth \(1 there, 2 here\), n_bits \(8 there, 5 here\)$"
+    with pytest.raises(UserError, match=message):
+        train(other, tmp_path / "run", init_from=weights_alone)
+    with pytest.raises(UserError, match="nothing is not a workdir"):
+        train(other, tmp_path / "run", init_from=tmp_path / "nothing")
+    assert not (tmp_path / "run").exists()

@@ -21,12 +21,13 @@ class LatentEncoder(tf.Module, abc.ABC):
     `initial_state`, `fold`, `step`, `push`, one frame at a time, for sampling. `level` is the level's Gaussian given
     h_t (what the level passes up) alone, one for every frame; None at the top level.
 
-    Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on; with
-    `config.latent_encoder_input == "level"`, below the top, [B, T, h, w, 2c]: what goes on up, h, follows them on the
-    channels. A frame with fewer than `window` frames before it has no conditional Gaussian.
+    Latents are [B, T, h, w, c], oldest first, from the first frame of the clip on; of an encoder that `sees_hidden`
+    [B, T, h, w, 2c]: what goes on up, h, follows them on the channels. A frame with fewer than `window` frames before
+    it has no conditional Gaussian.
     """
 
     window: int
+    sees_hidden = False
 
     @property
     @abc.abstractmethod

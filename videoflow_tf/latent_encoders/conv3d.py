@@ -34,8 +34,8 @@ class Conv3DEncoder(WindowEncoder):
         self.size = height, width
         self.noise = config.latent_noise
         is_top = level == config.levels - 1
-        seen = 2 * channels if config.latent_encoder_input == "level" and not is_top else channels
-        inner = seen if is_top else seen + channels
+        self.sees_hidden = config.latent_encoder_input == "level" and not is_top
+        inner = channels * (1 + self.sees_hidden + (not is_top))  # z, h, and the level's mean.
         self.dilated = config.latent_dilations != (1,)
         self.dilations = tuple(d for d in config.latent_dilations if d == 1 or 1 + 2 * d <= width)
         self.blocks = [

@@ -16,7 +16,7 @@ from bijectors import ActNorm, AffineCoupling, FlowStep, InvertibleConv1x1, Sque
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.model import pixels
 from videoflow_tf.networks.conv2d import ConvBlock, ConvStack
-from videoflow_tf.networks.network import Network
+from videoflow_tf.networks.network import Network, Weights
 
 # Uniform noise is a multiple of 2^-23 from 0 on; its quantile of the standard Gaussian must be finite.
 _HALF_STEP = 2.0**-24
@@ -57,7 +57,8 @@ class NoiseFlow(tf.Module):
         Returns:
           u [N, H, W, 3] in (0, 1), log q(u | v) [N] in nats.
         """
-        gaussian, features = self._inputs(images, noise)
+        gaussian = self._gaussian(noise, images.dtype)
+        features = self.features(self.squeeze.forward(images))
         log_q = -0.5 * tf.reduce_sum(tf.square(gaussian) + math.log(2 * math.pi), axis=[1, 2, 3])
         y = gaussian
         for step in self.steps:
@@ -70,14 +71,14 @@ class NoiseFlow(tf.Module):
 
     def initialize(self, images: tf.Tensor, noise: tf.Tensor) -> None:
         """Data-dependent initialisation; arguments as for a call."""
-        self.features.initialize(self.squeeze.forward(images))
-        y, features = self._inputs(images, noise)
+        y = self._gaussian(noise, images.dtype)
+        features = self.features.initialize(self.squeeze.forward(images))
         for step in self.steps:
             y = step.initialize(y, condition=features)
 
-    def _inputs(self, images: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        gaussian = tf.math.ndtri(tf.cast(noise, images.dtype) * (1 - 2 * _HALF_STEP) + _HALF_STEP)
-        return self.squeeze.forward(gaussian), self.features(self.squeeze.forward(images))
+    def _gaussian(self, noise: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """squeeze(e) [N, H/2, W/2, 12] from uniform noise [N, H, W, 3]."""
+        return self.squeeze.forward(tf.math.ndtri(tf.cast(noise, dtype) * (1 - 2 * _HALF_STEP) + _HALF_STEP))
 
 
 class ConditionedStack(Network):
@@ -87,13 +88,13 @@ class ConditionedStack(Network):
         super().__init__(name="stack")
         self.stack = ConvStack(in_channels + width, width, out_channels, "gated", rng, dtype=dtype)
 
-    def fold(self, size):
+    def fold(self, size: tuple[int, int]) -> Weights:
         return self.stack.fold(size)
 
-    def apply(self, weights, x, condition):
+    def apply(self, weights: Weights, x: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         return self.stack.apply(weights, tf.concat([x, condition], axis=-1))
 
-    def initialize(self, x, condition):
+    def initialize(self, x: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         return self.stack.initialize(tf.concat([x, condition], axis=-1))
 
 

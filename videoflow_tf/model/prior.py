@@ -64,7 +64,6 @@ class LatentPrior(tf.Module):
         self.own = None
         if not self.is_top or config.top_prior == "learned":
             self.own = EdgeConv2D(channels, 2 * channels, None, dtype=dtype, name="own")
-        self._sees_level = config.latent_encoder_input == "level" and not self.is_top
         self.encoder = None
         if config.conditional:
             self.encoder = LATENT_ENCODERS[config.latent_encoder](config, level, rng, dtype)
@@ -87,7 +86,7 @@ class LatentPrior(tf.Module):
 
     def _seen(self, clip: LevelLatents) -> tf.Tensor:
         """What the encoder sees of frames: z, or [z, h]."""
-        return tf.concat(clip, axis=-1) if self._sees_level else clip.latents
+        return tf.concat(clip, axis=-1) if self.encoder.sees_hidden else clip.latents
 
     def _level_input(self, own: DiagonalGaussian) -> DiagonalGaussian | None:
         return None if self.is_top else own

@@ -21,8 +21,8 @@ class TrainStep:
     def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone.
 
-        A step whose gradient is not finite counts as a step, but leaves weights and metrics as they were; its
-        `gradient_norm` tells.
+        A step whose gradient is not finite counts as a step, but not in the mean of `bits_per_pixel`, and the package's
+        Adam leaves the weights as they were; its `gradient_norm` tells.
         """
         video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
         seed = tf.stack([tf.constant(self.config.seed, tf.int64), self.step])

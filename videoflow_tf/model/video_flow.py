@@ -292,8 +292,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
             raise UserError(f"the model has been trained for {int(self.step.numpy())} steps; initialize a new one")
         seed = (self.config.seed, 0) if seed is None else seed
         batch = self._checked_video(batch, least_frames=1)
-        if self.config.condition_on_first_frame:
-            batch = tf.concat([batch[:, :1], batch], axis=1)
+        batch = self._encoded(batch)
         noise = self._noise(batch, None, seed)
         self.dequantizer.initialize(batch, noise)
         frames, _ = self.dequantizer(batch, noise)
@@ -326,11 +325,14 @@ class VideoFlow(TrainStep, tf_keras.Model):
 
         same_for_all: one draw of noise for every video of the batch, so that a video's is not a matter of its place.
         """
-        if self.config.condition_on_first_frame:
-            video = tf.concat([video[:, :1], video], axis=1)
+        video = self._encoded(video)
         if video.dtype != tf.uint8:
             return video, tf.zeros(tf.shape(video)[:2], self.float_dtype)
         return self.dequantizer(video, self._noise(video, noise, seed, same_for_all))
+
+    def _encoded(self, video: tf.Tensor) -> tf.Tensor:
+        """The frames that are encoded, [B, T, H, W, 3]: with `condition_on_first_frame` the first one twice, T + 1."""
+        return tf.concat([video[:, :1], video], axis=1) if self.config.condition_on_first_frame else video
 
     def _noise(
         self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None, same_for_all: bool = False

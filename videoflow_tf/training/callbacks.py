@@ -86,7 +86,8 @@ class WriteSummaries(tf_keras.callbacks.Callback):
         if step % _SUMMARY_EVERY:
             return
         with self._writer.as_default(step):
-            tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
+            if math.isfinite(logs["gradient_norm"]):  # After a skipped step the mean may be of no step at all.
+                tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
             tf.summary.scalar("gradient_norm", logs["gradient_norm"])
             tf.summary.scalar("skipped_steps", self._divergence.skipped)
             tf.summary.scalar("learning_rate", self.model.optimizer.rate_at(step - 1))

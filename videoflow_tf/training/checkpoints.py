@@ -47,25 +47,31 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
     Raises:
       UserError: `workdir` is no run, or has no checkpoint yet.
     """
+    config, path = _find_checkpoint(workdir)
+    model = VideoFlow(config)
+    if config.ema_decay > 0 and _has_optimizer(path):
+        optimizer = make_optimizer(config)
+        optimizer.build(model.trainable_variables)
+        _restore(tf.train.Checkpoint(**_state(model), optimizer=optimizer), path)
+        optimizer.load_averages(model.trainable_variables)
+    else:
+        _restore(tf.train.Checkpoint(**_state(model)), path)
+    return config, model
+
+
+def _find_checkpoint(workdir: str | Path) -> tuple[VideoFlowConfig, str]:
+    """The configuration of a run and its newest checkpoint; `UserError` if there is none."""
     config = read_config(workdir) if Path(workdir).is_dir() else None
     if config is None:
         raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; train first, or check --workdir")
     latest = latest_checkpoint(workdir)
     if latest is None:
         raise UserError(f"{workdir} has no checkpoint yet; let launch/train.py go on first")
-    model = VideoFlow(config)
-    if config.ema_decay > 0 and _has_optimizer(latest[0]):
-        optimizer = make_optimizer(config)
-        optimizer.build(model.trainable_variables)
-        _restore(tf.train.Checkpoint(**_state(model), optimizer=optimizer), latest[0])
-        optimizer.load_averages(model.trainable_variables)
-    else:
-        _restore(tf.train.Checkpoint(**_state(model)), latest[0])
-    return config, model
+    return config, latest[0]
 
 
 def save_trained(model: VideoFlow, folder: str | Path) -> None:
-    """Writes a workdir with the weights of `model` alone, without an optimizer: a tenth of a run's size or less.
+    """Writes a workdir with the weights of `model` alone, without an optimizer.
 
     `load_workdir` takes it as it takes a run's; training goes on from it as `init_from`.
 
@@ -80,20 +86,22 @@ def save_trained(model: VideoFlow, folder: str | Path) -> None:
     write_config(folder, model.config)
 
 
-def load_weights(model: VideoFlow, workdir: str | Path) -> None:
-    """Gives `model` the weights of a trained model of the same architecture.
-
-    Raises:
-      UserError: as `load_workdir`, or the architectures differ; says in what.
-    """
-    config, trained = load_workdir(workdir)
+def check_architecture(config: VideoFlowConfig, workdir: str | Path) -> None:
+    """Raises `UserError` with what differs, unless the trained model in `workdir` has the architecture of `config`."""
+    trained, _ = _find_checkpoint(workdir)
     differences = [
         f"{name} ({theirs} there, {mine} here)"
-        for name, (mine, theirs) in model.config.differences(config).items()
+        for name, (mine, theirs) in config.differences(trained).items()
         if name in ARCHITECTURE_FIELDS
     ]
     if differences:
         raise UserError(f"{workdir} is a model of another architecture: {', '.join(differences)}")
+
+
+def load_weights(model: VideoFlow, workdir: str | Path) -> None:
+    """Gives `model` the weights of a trained model of the same architecture; `UserError` as of `check_architecture`."""
+    check_architecture(model.config, workdir)
+    _, trained = load_workdir(workdir)
     for mine, theirs in zip(model.trainable_variables, trained.trainable_variables, strict=True):
         mine.assign(theirs)
 

@@ -64,6 +64,8 @@ def train(
     chief = is_chief(strategy)
     data.num_eval_videos(config, data_dir, "validation", config.eval_videos)  # Complains if the data is not there.
     latest = latest_checkpoint(workdir)
+    if init_from is not None and latest is None:
+        checkpoints.check_architecture(config, init_from)
     if chief and saved != config:
         write_config(workdir, config)
     if latest is None or latest[1] < config.train_steps:
