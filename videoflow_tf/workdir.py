@@ -45,6 +45,14 @@ def read_config(workdir: str | Path) -> VideoFlowConfig | None:
     return None
 
 
+def run_config(workdir: str | Path) -> VideoFlowConfig:
+    """As `read_config`, of a folder that must be a run; `UserError` if it is none."""
+    config = read_config(workdir) if Path(workdir).is_dir() else None
+    if config is None:
+        raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; name the folder of a run")
+    return config
+
+
 def check_same_run(saved: VideoFlowConfig, config: VideoFlowConfig, workdir: str | Path) -> None:
     """Raises `UserError` unless `config` may take up the run that was started with `saved`."""
     differences = saved.differences(config)

@@ -6,5 +6,5 @@ def test_writes_one_page(output, workdir):
 
 def test_no_workdir(error, tmp_path):
     line = error("report", f"--workdir={tmp_path / 'none'}")
-    assert line == f"error: {tmp_path / 'none'} is not a workdir: it has no config.json; check --workdir\n"
+    assert line == f"error: {tmp_path / 'none'} is not a workdir: it has no config.json; name the folder of a run\n"
     assert not (tmp_path / "none").exists()

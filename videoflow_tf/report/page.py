@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from videoflow_tf.config import PARTS, VideoFlowConfig, help_of
-from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
-from videoflow_tf.workdir import latest_checkpoint, read_config
+from videoflow_tf.workdir import latest_checkpoint, run_config
 
 _MIME = {".png": "image/png", ".gif": "image/gif"}
 _LONGEST_LIST = 16
@@ -43,9 +42,7 @@ def report_page(workdir: str | Path) -> str:
       UserError: `workdir` is no run, or one of its results is no JSON.
     """
     workdir = Path(workdir)
-    config = read_config(workdir) if workdir.is_dir() else None
-    if config is None:
-        raise UserError(f"{workdir} is not a workdir: it has no config.json; check --workdir")
+    config = run_config(workdir)
     results = {path: read_json(path) for path in sorted((workdir / "eval").glob("*.json"))}
     protocols = {path: read_json(path) for path in sorted((workdir / "samples").glob("*.json"))}
     commands = [train_command(config, str(workdir))]

@@ -11,7 +11,7 @@ from videoflow_tf.config import ARCHITECTURE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
-from videoflow_tf.workdir import CONFIG_FILE, latest_checkpoint, read_config, write_config
+from videoflow_tf.workdir import latest_checkpoint, run_config, write_config
 
 _KEPT_CHECKPOINTS = 3
 
@@ -61,9 +61,7 @@ def load_workdir(workdir: str | Path) -> tuple[VideoFlowConfig, VideoFlow]:
 
 def _find_checkpoint(workdir: str | Path) -> tuple[VideoFlowConfig, str]:
     """The configuration of a run and its newest checkpoint; `UserError` if there is none."""
-    config = read_config(workdir) if Path(workdir).is_dir() else None
-    if config is None:
-        raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; train first, or check --workdir")
+    config = run_config(workdir)
     latest = latest_checkpoint(workdir)
     if latest is None:
         raise UserError(f"{workdir} has no checkpoint yet; let launch/train.py go on first")
