@@ -28,6 +28,8 @@ def stored_values(workdir: Path) -> dict[str, np.ndarray]:
         "priors": [v for level in model.levels for v in level.prior.variables],
         "step": [model.step],
     }
+    if model.config.dequantization == "variational":
+        weights["noise_flow"] = list(model.dequantizer.variables)
     metrics = [v for metric in model.metrics for v in metric.variables]
     assert sum(len(part) for part in weights.values()) == len(model.variables) - len(metrics)
     expected = weights | {"optimizer": [*optimizer.variables, optimizer._current_learning_rate]}
