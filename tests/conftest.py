@@ -72,7 +72,13 @@ def micro_config() -> VideoFlowConfig:
 
 
 # What differs from the official model, all at once.
-OWN_CHOICES = {"dequantization": "variational", "dequantization_width": 6, "latent_encoder_input": "level", "n_bits": 5}
+OWN_CHOICES = {
+    "dequantization": "variational",
+    "dequantization_width": 6,
+    "latent_encoder_input": "level",
+    "prior_components": 3,
+    "n_bits": 5,
+}
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import tensorflow as tf
 from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import DiagonalGaussian
+from videoflow_tf.model.mixture import Mixture
 from videoflow_tf.networks.conv2d import EdgeConv2D
 from videoflow_tf.registry import LATENT_ENCODERS
 
@@ -51,6 +52,7 @@ class LatentPrior(tf.Module):
 
     The level's own Gaussian N(z_t; NN(h_t)), without a past, is a 3x3 convolution of h_t (at the top level, which has
     no h, of zeros); frames with enough past use the latent encoder instead, which is given the own Gaussian's mean.
+    At the top level it may be a `Mixture` of Gaussians, all by the same encoder.
     """
 
     def __init__(
@@ -65,8 +67,19 @@ class LatentPrior(tf.Module):
         if not self.is_top or config.top_prior == "learned":
             self.own = EdgeConv2D(channels, 2 * channels, None, dtype=dtype, name="own")
         self.encoder = None
+        self.mixture = None
         if config.conditional:
             self.encoder = LATENT_ENCODERS[config.latent_encoder](config, level, rng, dtype)
+            if self.is_top and config.prior_components > 1:
+                window, width = self.encoder.window, config.latent_encoder_width
+                self.mixture = Mixture(config.prior_components, window, self.latent_shape, width, dtype, rng)
+
+    @property
+    def noise_shape(self) -> tuple[int, int, int]:
+        """Of what the sampler takes for a frame: the latent's, with one more channel, whose first value chooses the
+        component of a mixture."""
+        height, width, channels = self.latent_shape
+        return height, width, channels + (self.mixture is not None)
 
     def own_gaussian(self, hidden: tf.Tensor | None, batch: tf.Tensor, frames: tf.Tensor) -> DiagonalGaussian:
         """The Gaussian of every frame without its past, [B, T, h, w, c]."""
@@ -84,15 +97,21 @@ class LatentPrior(tf.Module):
         shape = tf.shape(clip.latents)
         return self.own_gaussian(hidden, shape[0], shape[1] - start)
 
-    def _seen(self, clip: LevelLatents) -> tf.Tensor:
-        """What the encoder sees of frames: z, or [z, h]."""
-        return tf.concat(clip, axis=-1) if self.encoder.sees_hidden else clip.latents
+    def _seen(self, clip: LevelLatents, component: tf.Tensor | None = None) -> tf.Tensor:
+        """What the encoder sees of frames: z, or [z, h], and the mark of the component."""
+        seen = tf.concat(clip, axis=-1) if self.encoder.sees_hidden else clip.latents
+        return seen if component is None else self.mixture.mark(seen, component)
 
     def _level_input(self, own: DiagonalGaussian) -> DiagonalGaussian | None:
         return None if self.is_top else own
 
     def sequence(
-        self, clip: LevelLatents, start: int, condition: tf.Tensor | None = None, seed: tf.Tensor | None = None
+        self,
+        clip: LevelLatents,
+        start: int,
+        condition: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        component: tf.Tensor | None = None,
     ) -> DiagonalGaussian:
         """The Gaussians of frames start.. of a known clip, [B, T - start, h, w, c], all frames at once.
 
@@ -109,6 +128,7 @@ class LatentPrior(tf.Module):
           clip: latents from the first frame of the video on, and what they are conditioned on.
           condition: bool [], false to use no frame's past; None is true.
           seed: int32 [2] in training, for noise and dropout.
+          component: of a mixture, int32 [B], which one.
         """
         frames = clip.latents.shape[1]
         if self.encoder is None or (frames is not None and frames <= self.encoder.window):
@@ -119,7 +139,7 @@ class LatentPrior(tf.Module):
         own_gaussians = self._own_since(clip, own)
         alone = own_gaussians.frames(start - own)
         level = self._level_input(own_gaussians.frames(seen - own))
-        gaussians = self.encoder.sequence(self._seen(clip), level, encoded, seed)
+        gaussians = self.encoder.sequence(self._seen(clip, component), level, encoded, seed)
         if encoded > start:
             early = alone.frames(0, encoded - start)
             gaussians = DiagonalGaussian(*(tf.concat(pair, axis=1) for pair in zip(early, gaussians, strict=True)))
@@ -137,7 +157,26 @@ class LatentPrior(tf.Module):
 
         `temperature`: [], factor of every sigma; None is 1. The others as for `sequence`.
         """
-        gaussian = self.sequence(clip, start, condition, seed)
+        if self.mixture is None:
+            return self._component_log_probs(clip, start, temperature, condition, seed)
+        count, batch = self.mixture.components, tf.shape(clip.latents)[0]
+        log_probs = self._component_log_probs(
+            clip.repeated(count), start, temperature, condition, seed, tf.repeat(tf.range(count), batch)
+        )
+        log_weights = self.mixture.log_weights_of(clip.latents, start)
+        return tf.reduce_logsumexp(log_weights + tf.reshape(log_probs, tf.shape(log_weights)), axis=0)
+
+    def _component_log_probs(
+        self,
+        clip: LevelLatents,
+        start: int,
+        temperature: tf.Tensor | None,
+        condition: tf.Tensor | None,
+        seed: tf.Tensor | None,
+        component: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """`frame_log_probs` of the Gaussian, or of one component for each of the batch."""
+        gaussian = self.sequence(clip, start, condition, seed, component)
         if temperature is not None:
             gaussian = gaussian._replace(log_std=gaussian.log_std + tf.math.log(temperature))
         log_probs = gaussian.log_prob(slice_axis(clip.latents, start, axis=1))
@@ -149,15 +188,16 @@ class LatentPrior(tf.Module):
         """The state after a context, and what draws the frames from there on, some at a time.
 
         draw(state, hidden, noise) draws frame by frame, z_t = mean_t + temperature * sigma_t * noise_t, and returns the
-        state after these frames and their latents. What depends on the weights alone is computed here, once.
+        state after these frames and their latents. What depends on the weights alone is computed here, once. Of a
+        mixture a component is drawn first, by its weight, whatever the temperature.
 
         Args:
           context: latents [B, C, h, w, c] of the frames given.
           temperature: factor of every sigma.
           condition: bool [], false to use no frame's past; None is true.
 
-        Shapes of draw: noise (standard Gaussian) and the latents [B, T, h, w, c] for any T, hidden the same or None at
-        the top level.
+        Shapes of draw: the latents [B, T, h, w, c] for any T, hidden the same or None at the top level, noise (standard
+        Gaussian) [B, T, *noise_shape].
         """
         if self.encoder is None:
 
@@ -169,6 +209,8 @@ class LatentPrior(tf.Module):
         own_context = self.own_gaussian(context.hidden, tf.shape(context.latents)[0], given)
         encoder_state = self.encoder.initial_state(self._seen(context), self._level_input(own_context))
         weights = self.encoder.fold()
+        mixture_weights = None if self.mixture is None else self.mixture.fold()
+        channels = self.latent_shape[-1]
 
         def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
             seen, encoder_state = state
@@ -178,12 +220,17 @@ class LatentPrior(tf.Module):
 
             def draw_frame(t: tf.Tensor, encoder_state: State, drawn: tf.TensorArray):
                 alone = own.frame(t)
-                gaussian, encoder_state = self.encoder.step(weights, encoder_state, self._level_input(alone))
+                marked = encoder_state
+                if self.mixture is not None:
+                    component = self.mixture.choose(mixture_weights, encoder_state, noise[:, t, 0, 0, -1])
+                    marked = tuple(self.mixture.mark(z, component) for z in encoder_state)
+                gaussian, after = self.encoder.step(weights, marked, self._level_input(alone))
+                encoder_state = after if self.mixture is None else encoder_state
                 if given < self.encoder.window:
                     gaussian = _choose(seen + t >= self.encoder.window, gaussian, alone)
                 if condition is not None:
                     gaussian = _choose(condition, gaussian, alone)
-                z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t]), latent_shape)
+                z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t, ..., :channels]), latent_shape)
                 seen_now = self._seen(LevelLatents(z, None if hidden is None else hidden[:, t]))
                 return t + 1, self.encoder.push(encoder_state, seen_now), drawn.write(t, z)
 
@@ -203,7 +250,11 @@ class LatentPrior(tf.Module):
         """Data-dependent initialisation of the latent encoder on a known clip."""
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
             own = self._own_since(clip, self.encoder.level_start(self.encoder.window))
-            self.encoder.initialize(self._seen(clip), self._level_input(own))
+            component = None
+            if self.mixture is not None:
+                self.mixture.initialize(clip.latents)
+                component = tf.range(tf.shape(clip.latents)[0]) % self.mixture.components
+            self.encoder.initialize(self._seen(clip, component), self._level_input(own))
 
 
 def _choose(condition: tf.Tensor, a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:
