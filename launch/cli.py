@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from absl import flags, logging
 
 from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, one_line
 
 # Read by TensorFlow when it is imported, hence before any import of it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -46,7 +46,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _one_line(message: str) -> str:
-    message = " ".join(message.removeprefix("ERROR::").split())
+    message = one_line(message.removeprefix("ERROR::"))
     # absl's words for a required flag that is not given.
     return re.sub(r"^flag --(\w+)=None: .* must have a value other than None\.$", r"--\1 is required", message)
 

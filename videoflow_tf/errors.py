@@ -7,3 +7,9 @@ class UserError(ValueError):
     The commands in `launch/` print it as one line and exit with status 2; inside Python it is a
     `ValueError` like any other.
     """
+
+
+def one_line(text: str) -> str:
+    """`text` as a line that no terminal and no log takes for more: names and metadata of files may hold anything."""
+    text = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -34,6 +34,18 @@ def test_a_video_of_the_split_and_the_same_as_a_file(output, workdir, tmp_path):
     np.testing.assert_allclose(*scores, rtol=0.02)
 
 
+def test_a_damaged_file_is_scored_and_said_to_be_damaged(command, workdir, tmp_path):
+    strips.save_gif(tmp_path / "clip.gif", np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8))
+    data = (tmp_path / "clip.gif").read_bytes()
+    (tmp_path / "clip.gif").write_bytes(data[: len(data) // 2])
+    done = command("anomaly", f"--workdir={workdir}", f"--video_file={tmp_path / 'clip.gif'}")
+    assert done.returncode == 0 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"warning: {tmp_path / 'clip.gif'} is damaged: ")
+    (result,) = (workdir / "eval").glob("anomaly_*.json")
+    (problem,) = json.loads(result.read_text())["protocol"]["problems"]
+    assert problem in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,56 +1,171 @@
-"""Video files of any kind, read with PyAV."""
+"""Video files of any kind, read with PyAV, and what is wrong with them.
+
+FFmpeg plays damaged files as well as it can: it fills gaps from other frames, leaves frames out, stops early.
+`read_video` asks it what it complained about, and compares what the file declares with what came. Most codecs notice
+most damage; raw and lossless video (Y4M, HuffYUV), VP8, VP9, MJPEG and GIF have little to notice flipped bits by, and
+WMV that ends between two frames looks whole.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_MOST_PIXELS = 2**26  # Of a frame as it is stored: twice those of 8K video.
+_DECODER = {"err_detect": "crccheck+bitstream+buffer", "max_pixels": str(_MOST_PIXELS)}
+# Playlists must not reach into the network, and a % in a name is no pattern.
+_CONTAINER = _DECODER | {"protocol_whitelist": "file", "pattern_type": "none"}
+_LONGEST_MESSAGE = 100
 
 
-def read_video(path: str | Path, frame_size: int, max_frames: int) -> np.ndarray:
+class Video(NamedTuple):
+    """Frames of a file, and what is wrong with it."""
+
+    frames: np.ndarray  # uint8 [T, frame_size, frame_size, 3]
+    problems: list[str]  # A line for each that was met on the way to these frames; empty if there was none.
+
+
+def read_video(path: str | Path, frame_size: int, max_frames: int) -> Video:
     """The first frames of a video file, upright, cut to the middle square and scaled.
+
+    Of a damaged file all that can be decoded is taken.
 
     Args:
       path: any file that FFmpeg reads, animated GIFs too; of several video streams the largest is taken.
       frame_size: height and width to scale to, in pixels.
-      max_frames: read no more.
+      max_frames: read no more, at least 1.
 
     Returns:
-      uint8 [T, frame_size, frame_size, 3], T <= max_frames.
+      At least one frame, at most `max_frames`.
 
     Raises:
-      UserError: there is no such file, it is no video, or it is damaged within the frames asked for.
+      UserError: there is no such file, it is no video, its frames are too large, or none can be decoded.
     """
     import av
 
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}")
-    frames = []
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # The last complaint about one file may be the first about the next.
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise UserError(f"{path} has no video stream")
-            stream = max(container.streams.video, key=lambda stream: stream.width * stream.height)
-            for frame in container.decode(stream):
-                frames.append(_square(frame, frame_size))
-                if len(frames) == max_frames:
-                    break
+        with (
+            av.logging.Capture() as log,
+            av.open(f"file:{path}", metadata_errors="replace", options=_CONTAINER) as container,
+        ):
+            stream = _largest_stream(container, path)
+            frames, problems = _decode(container, stream, frame_size, max_frames)
+            others = {other.name for other in container.streams if other.codec_context and other is not stream}
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        if not frames:
-            raise UserError(f"{path} is not a video that can be read: {reason}") from error
-        raise UserError(
-            f"{path} is damaged after frame {len(frames)} ({reason}); repair it or give --max_frames={len(frames)}"
-        ) from error
+        raise UserError(f"{path} is not a video that can be read: {reason}") from error
+    problems += _complaints(log, others - {stream.name})
     if not frames:
-        raise UserError(f"{path} has no frames")
-    return np.stack(frames)
+        raise UserError(f"no frame of {path} can be decoded" + "".join(f"; {problem}" for problem in problems))
+    return Video(np.stack(frames), problems)
 
 
-def _square(frame, size: int) -> np.ndarray:
+def _largest_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Of the video streams that can be decoded; the cover picture of a piece of music only if there is no other."""
+    streams = [stream for stream in container.streams.video if stream.codec_context is not None]
+    if not streams:
+        raise UserError(f"{path} has no video stream that can be decoded")
+    cover = type(streams[0].disposition).attached_pic
+    return max(streams, key=lambda s: (not s.disposition & cover, s.width * s.height))
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, frame_size: int, max_frames: int
+) -> tuple[list[np.ndarray], list[str]]:
+    """The frames, [frame_size, frame_size, 3] each, and what is found to be wrong with them."""
+    import av
+
+    stream.codec_context.options = _DECODER
+    stream.codec_context.thread_count = 1  # What another thread complained about would not be heard.
+    frames: list[np.ndarray] = []
+    times, damaged, discarded, lost, end = [], [], 0, 0, 0
+    packets = container.demux(stream)
+    while len(frames) < max_frames:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            discarded += packet.is_discard
+            end = end if packet.pos is None else packet.pos + packet.size
+            decoded = packet.decode()
+        except av.FFmpegError:  # Of a packet: the next may be whole. Of the file: there is no next.
+            lost += 1
+            continue
+        for frame in decoded[: max_frames - len(frames)]:
+            frames.append(_square(frame, frame_size))
+            times.append(frame.time)
+            if frame.is_corrupt:
+                damaged.append(len(frames))
+    problems = []
+    if damaged:
+        problems.append(f"{len(damaged)} of {len(frames)} frames are damaged, the first is number {damaged[0]}")
+    if lost:
+        problems.append(f"{lost} part{'s' * (lost > 1)} of the file cannot be decoded")
+    if len(frames) < max_frames:
+        problems += _missing(container, stream, times, discarded)
+        if _is_cut(container, end):
+            problems.append("the file ends within a frame")
+    return frames, problems
+
+
+def _missing(
+    container: InputContainer, stream: VideoStream, times: list[float | None], discarded: int
+) -> Iterator[str]:
+    """How much longer the file says that it is, if it says so.
+
+    Args:
+      times: of the frames that came, in seconds.
+      discarded: frames that are there and meant not to be shown.
+    """
+    if stream.frames:
+        if len(times) + discarded < stream.frames:
+            yield f"{len(times) + discarded} of {stream.frames} frames are there"
+        return
+    if stream.duration is not None:
+        start, length = stream.start_time or 0, float(stream.duration * stream.time_base)
+        start = float(start * stream.time_base)
+    elif container.duration is not None and len(container.streams) == 1:
+        start, length = (container.start_time or 0) / 1e6, container.duration / 1e6
+    else:
+        return
+    if len(times) < 2 or None in times:
+        return
+    # The last frame may be shown for as long as any other.
+    there = times[-1] - start + max(np.diff(times))
+    if there < length - max(np.diff(times)) / 2:
+        yield f"{there:.2f} of {length:.2f} seconds are there"
+
+
+def _is_cut(container: InputContainer, end: int) -> bool:
+    """Whether a file of a kind that declares no length does not end where it may, given the end of the last packet."""
+    if container.format.name == "yuv4mpegpipe":
+        return end < container.size
+    return container.format.name == "mpegts" and all(container.size % packet for packet in (188, 192, 204))
+
+
+def _complaints(log: list[tuple[int, str, str]], others: set[str]) -> Iterator[str]:
+    """What FFmpeg said of the file, but for the decoders of streams that are not looked at."""
+    said = [f"{name}: {message}" for _, name, message in log if name not in others]
+    if said:
+        first = one_line(said[0])[:_LONGEST_MESSAGE]
+        yield f"FFmpeg reports {len(said)} error{'s' * (len(said) > 1)}, the first: {first}"
+
+
+def _square(frame: Any, size: int) -> np.ndarray:
     image = frame.to_image().rotate(frame.rotation, expand=True)  # Both count counter-clockwise.
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BOX))

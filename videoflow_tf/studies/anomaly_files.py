@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 from videoflow_tf import data
 from videoflow_tf.arguments import takes
+from videoflow_tf.errors import one_line
 from videoflow_tf.files import write_json
 from videoflow_tf.media import charts
 from videoflow_tf.media.video_files import read_video
@@ -60,8 +62,11 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     """The name of the files, the curve under the film strip and the scores of the frames of a video."""
     config, seed, file, index = model.config, arguments.seed, arguments.video_file, arguments.video
     if file is not None:
-        frames = read_video(file, config.frame_size, arguments.max_frames or _MOST_FRAMES)
-        name, where, settings = f"file-{Path(file).stem}", {"dataset": None}, {"video_file": file}
+        frames, problems = read_video(file, config.frame_size, arguments.max_frames or _MOST_FRAMES)
+        if problems:
+            print(one_line(f"warning: {file} is damaged: {'; '.join(problems)}"), file=sys.stderr)
+        name, where = f"file-{Path(file).stem}", {"dataset": None}
+        settings = {"video_file": file} | ({"problems": problems} if problems else {})
     else:
         length = {"num_videos": index + 1, "num_frames": arguments.max_frames}
         videos = data.eval_videos(config, arguments.data_dir, arguments.split, **length)
