@@ -9,6 +9,7 @@ steps that reach the result are counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from videoflow_tf.config import VideoFlowConfig
@@ -44,7 +45,7 @@ def forward_flops(config: VideoFlowConfig, num_frames: int, num_given: int) -> d
             encoder = _of_encoder(config.latent_encoder)
             parts["latent encoders"] += pixels * encoder(config, level, encoded, start)
     if config.dequantization == "variational":
-        parts["noise flow"] = encoded * (config.frame_size // 2) ** 2 * _noise_flow(config)
+        parts["noise flow"] = encoded * math.prod(config.latent_shape(0)[:2]) * _noise_flow(config)
     return parts
 
 
@@ -64,7 +65,7 @@ def _coupling_network(config: VideoFlowConfig, channels: int) -> int:
 
 
 def _noise_flow(config: VideoFlowConfig) -> int:
-    channels, width = 12, config.dequantization_width
+    channels, width = 4 * config.channels, config.dequantization_width
     features = _conv(9, channels, width) + _activation(width, "gated")
     step = _conv(1, channels, channels) + _conv_stack(channels // 2 + width, width, channels, "gated")
     return features + config.dequantization_depth * step
@@ -84,11 +85,11 @@ def _windowed_frames(encoded: int, start: int, window: int) -> int:
 
 
 def _conv3d(config: VideoFlowConfig, level: int, encoded: int, start: int) -> int:
-    _, size, channels = config.latent_shape(level)
+    *size, channels = config.latent_shape(level)
     window, width, depth = config.num_past_latents, config.latent_encoder_width, config.latent_encoder_depth
     inner = channels * (1 if level == config.levels - 1 else 3 if config.latent_encoder_input == "level" else 2)
     taps = 9 * min(window, 2)
-    branches = sum(1 for d in config.latent_dilations if d == 1 or 1 + 2 * d <= size)
+    branches = sum(1 for d in config.latent_dilations if d == 1 or 1 + 2 * d <= min(size))
     total = _conv(1, inner, 2 * channels)
     for block in range(depth):
         # Only the last time step is used in the end; each of a block's two convolutions looks one step back.

@@ -35,8 +35,8 @@ def coupling_network(input_shape: tuple[int, int, int], config: VideoFlowConfig)
 
 
 def make_distribution(config: VideoFlowConfig) -> tfd.TransformedDistribution:
-    """Distribution over single frames [H, W, 3]."""
-    shape = [config.frame_size, config.frame_size, 3]
+    """Distribution over single frames [H, W, C]."""
+    shape = list(config.frame_shape)
     glow = tfb.Glow(
         output_shape=shape,
         num_glow_blocks=config.levels,
@@ -53,7 +53,7 @@ def training_task(work: Work) -> Callable[[], float]:
     config = work.config
     distribution = make_distribution(config)
     clips = random_clips(config, work.batch_size, work.num_frames)
-    frames = tf.reshape(clips, [-1, config.frame_size, config.frame_size, 3])
+    frames = tf.reshape(clips, [-1, *config.frame_shape])
     frames = tf.cast(frames, tf.float32) / 256.0 - 0.5
     # Before any graph: actnorm initialises itself from the first batch it sees.
     distribution.log_prob(frames)

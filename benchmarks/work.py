@@ -87,23 +87,23 @@ def make_model(config: VideoFlowConfig) -> VideoFlow:
 
 
 def random_clips(config: VideoFlowConfig, batch_size: int, num_frames: int) -> tf.Tensor:
-    """Clips uint8 [B, T, H, W, 3] of noise: what the pixels show makes no difference to the time."""
+    """Clips uint8 [B, T, H, W, C] of noise: what the pixels show makes no difference to the time."""
     import tensorflow as tf
 
-    shape = [batch_size, num_frames, config.frame_size, config.frame_size, 3]
+    shape = [batch_size, num_frames, *config.frame_shape]
     values = tf.random.stateless_uniform(shape, seed=[0, 0], maxval=256, dtype=tf.int32)
     return tf.cast(values, tf.uint8)
 
 
 def compiled_training_step(model: VideoFlow, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
-    """`model.train_step` on clips uint8 [B, T, H, W, 3] as one graph."""
+    """`model.train_step` on clips uint8 [B, T, H, W, C] as one graph."""
     import tensorflow as tf
 
     return tf.function(model.train_step, jit_compile=jit_compile)
 
 
 def compiled_sampler(model: VideoFlow, num_frames: int, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
-    """`model.predict_frames` of contexts uint8 [B, K, H, W, 3] and seeds int32 [2] as one graph.
+    """`model.predict_frames` of contexts uint8 [B, K, H, W, C] and seeds int32 [2] as one graph.
 
     To XLA all is one operation, so that levels do not run beside each other: there, all frames at a time.
     """

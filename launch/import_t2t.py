@@ -15,8 +15,8 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _HPARAMS = flags.DEFINE_string("hparams", None, "JSON file of the official hyperparameters.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder to make.", required=True)
-_FRAME_SIZE = flags.DEFINE_integer(
-    "frame_size", None, "Height and width of a frame; default: frame_size in the hyperparameters, or 64.", 1
+_FRAME_SIZE = flags.DEFINE_string(
+    "frame_size", None, "Height and width of a frame, one number; default: that in the hyperparameters, or 64."
 )
 _DATASET = flags.DEFINE_enum(
     "dataset",

@@ -1,7 +1,7 @@
 """Draws futures of test videos: python launch/sample.py --workdir=W [--data_dir=D] --num_frames=20 --temperature=0.5.
 
 Writes to W/samples, per video, a strip (PNG) and an animation (GIF and MP4); all samples to one .npz: `context`
-uint8 [videos, K, H, W, 3], `samples` uint8 [videos, num_samples, num_frames, H, W, 3], `temperature`, `seed`; and what
+uint8 [videos, K, H, W, C], `samples` uint8 [videos, num_samples, num_frames, H, W, C], `temperature`, `seed`; and what
 they are to a .json. Hundreds of frames need no more memory than ten.
 """
 

@@ -106,6 +106,17 @@ def micro_run(micro_config, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def wide_grey_run(micro_config, tmp_path_factory) -> Path:
+    """As `micro_run`, of grey frames that are wider than high."""
+    from videoflow_tf.training import train as training
+
+    workdir = tmp_path_factory.mktemp("runs") / "wide_grey"
+    frames = {"frame_size": "16x24", "channels": 1, "num_context": 2, "dequantization": "variational"}
+    training.train(micro_config.replace(**frames, dequantization_width=6), workdir, None)
+    return workdir
+
+
+@pytest.fixture(scope="session")
 def own_choices_run(micro_config, tmp_path_factory) -> Path:
     """As `micro_run`, with `OWN_CHOICES`."""
     from videoflow_tf.training import train as training
@@ -147,21 +158,26 @@ def make_model(move_variables):
     return make
 
 
+def frame_shape(size: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    """[H, W, C], by default square and in colour."""
+    return (size, size, 3) if isinstance(size, int) else size
+
+
 @pytest.fixture(scope="session")
 def make_video():
-    """Random uint8 video [batch, frames, size, size, 3]."""
+    """Random uint8 video [batch, frames, *frame_shape(size)]."""
 
-    def make(batch: int = 2, frames: int = 4, size: int = 8, seed: int = 0) -> np.ndarray:
-        return np.random.default_rng(seed).integers(0, 256, (batch, frames, size, size, 3), dtype=np.uint8)
+    def make(batch: int = 2, frames: int = 4, size: int | tuple[int, int, int] = 8, seed: int = 0) -> np.ndarray:
+        return np.random.default_rng(seed).integers(0, 256, (batch, frames, *frame_shape(size)), dtype=np.uint8)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def make_frames():
-    """Random continuous float64 frames [batch, frames, size, size, 3] around [-0.5, 0.5)."""
+    """Random continuous float64 frames [batch, frames, *frame_shape(size)] around [-0.5, 0.5)."""
 
-    def make(batch: int = 2, frames: int = 4, size: int = 8, seed: int = 0) -> np.ndarray:
-        return np.random.default_rng(seed).uniform(-0.5, 0.5, (batch, frames, size, size, 3))
+    def make(batch: int = 2, frames: int = 4, size: int | tuple[int, int, int] = 8, seed: int = 0) -> np.ndarray:
+        return np.random.default_rng(seed).uniform(-0.5, 0.5, (batch, frames, *frame_shape(size)))
 
     return make

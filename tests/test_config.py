@@ -7,6 +7,7 @@ import pytest
 
 from tests.checks import refused
 from videoflow_tf.config import PARTS, PRESETS, RESUMABLE_FIELDS, VideoFlowConfig, choices_of, help_of
+from videoflow_tf.workdir import PRETRAINED
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -63,6 +64,17 @@ def test_copies_are_equal():
     ("changes", "message"),
     [
         ({"frame_size": 60}, "frame_size=60 does not divide by 2\\*\\*levels = 8"),
+        ({"frame_size": "48x60"}, "frame_size=48x60 does not divide by 2\\*\\*levels = 8"),
+        (
+            {"frame_size": "64 x 64"},
+            "frame_size must be a number of pixels, or HEIGHTxWIDTH such as 48x64; got '64 x 64'",
+        ),
+        ({"frame_size": (48, 64)}, "frame_size must be .*; got \\(48, 64\\)"),
+        ({"frame_size": 64.0}, "frame_size must be .*; got 64.0"),
+        ({"frame_size": True}, "frame_size must be .*; got True"),
+        ({"frame_size": 0}, "frame_size must be .*; got 0"),
+        ({"frame_size": "0x64"}, "frame_size must be .*; got '0x64'"),
+        ({"channels": 2}, "channels must be 3 \\(RGB\\) or 1 \\(grey\\), got 2"),
         ({"depth": 0}, "depth must be at least 1, got 0"),
         ({"depth": 1.5}, "depth must be a whole number, got 1.5"),
         ({"depth": True}, "depth must be a whole number, got True"),
@@ -113,3 +125,29 @@ def test_latents_hold_as_many_numbers_as_a_frame():
     shapes = [config.latent_shape(level) for level in range(3)]
     assert shapes == [(16, 16, 6), (8, 8, 12), (4, 4, 48)]
     assert sum(h * w * c for h, w, c in shapes) == 32 * 32 * 3
+
+
+def test_a_frame_size_is_a_number_or_height_by_width():
+    for given, kept, shape in (
+        (32, 32, (32, 32, 3)),
+        ("32", 32, (32, 32, 3)),
+        ("32x32", 32, (32, 32, 3)),
+        ("48x64", "48x64", (48, 64, 3)),
+        ("048x64", "48x64", (48, 64, 3)),
+    ):
+        config = VideoFlowConfig(frame_size=given)
+        assert (config.frame_size, config.frame_shape) == (kept, shape)
+        assert VideoFlowConfig.from_json(config.to_json()) == config
+    grey = VideoFlowConfig(frame_size="48x64", channels=1)
+    assert grey.frame_shape == (48, 64, 1)
+    assert [grey.latent_shape(level) for level in range(3)] == [(24, 32, 2), (12, 16, 4), (6, 8, 16)]
+
+
+def test_a_configuration_from_before_frames_had_a_width_and_channels_is_unchanged():
+    """Of the trained models that come with the package."""
+    for path in PRETRAINED.glob("*/config.json"):
+        values = json.loads(path.read_text())
+        config = VideoFlowConfig.from_json(path.read_text())
+        assert "channels" not in values and values["frame_size"] == config.frame_size == 32
+        assert config.frame_shape == (32, 32, 3)
+        assert {name: value for name, value in json.loads(config.to_json()).items() if name in values} == values

@@ -6,7 +6,8 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from videoflow_tf.errors import UserError
@@ -27,22 +28,39 @@ def _field(
     most: float = math.inf,
     choices: Iterable[str] | None = None,
     resumable: bool = False,
+    read: Callable[[str, Any], Any] | None = None,
 ) -> Any:
     """A field of the type of its default; `least` and `most` bound a number, `choices` are the values of a string.
+
+    A field of another kind has `read(name, value)`, which gives the value in its one form or raises `UserError`.
 
     A resumable field says how long a run lasts, how often it reports or how it fits into memory, not what it computes:
     a run may be taken up again with another value.
     """
     metadata = {"help": help_text, "least": least, "most": most, "choices": choices, "resumable": resumable}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata | {"read": read})
+
+
+def _read_frame_size(name: str, value: Any) -> int | str:
+    """A whole number for a square, "HxW" for another frame; as a flag gives it, a number may be a string, too."""
+    match = re.fullmatch(r"0*([1-9]\d*)(?:x0*([1-9]\d*))?", str(value))
+    if match is None or not isinstance(value, int | str):
+        raise UserError(f"{name} must be a number of pixels, or HEIGHTxWIDTH such as 48x64; got {value!r}")
+    height, width = match[1], match[2] or match[1]
+    return int(height) if height == width else f"{height}x{width}"
 
 
 @dataclasses.dataclass(frozen=True)
 class FlowConfig:
     """The flow between a frame and its latents."""
 
-    frame_size: int = _field(64, "height and width of a frame, in pixels", least=2)
-    levels: int = _field(3, "levels of the multi-scale flow; frame_size must divide by 2**levels", least=1, most=16)
+    frame_size: str | int = _field(
+        64, "height and width of a frame, in pixels: 64, or 48x64 (height x width)", read=_read_frame_size
+    )
+    channels: int = _field(3, "colour components of a pixel: 3 (RGB), or 1 (grey)")
+    levels: int = _field(
+        3, "levels of the multi-scale flow; height and width must divide by 2**levels", least=1, most=16
+    )
     depth: int = _field(24, "flow steps per level", least=1)
     coupling: str = _field("affine", "coupling layer", choices=COUPLINGS)
     coupling_width: int = _field(512, "hidden channels of a coupling network", least=1)
@@ -62,7 +80,7 @@ class PriorConfig:
     latent_encoder_width: int = _field(256, "hidden channels of the latent encoder", least=1)
     latent_activation: str = _field("gated", "second activation in a block of the conv3d encoder", choices=_ACTIVATIONS)
     latent_dilations: tuple[int, ...] = _field(
-        (1, 2, 4), "spatial dilations of the conv3d encoder's branches; those wider than the latent are left out"
+        (1, 2, 4), "spatial dilations of the conv3d encoder's branches; those larger than the latent are left out"
     )
     latent_architecture: str = _field(
         "residual", "network of the conv2d encoder", choices=("single_conv", "residual", "conv_blocks")
@@ -167,7 +185,9 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
         self._check_together()
 
     def _check_together(self) -> None:
-        if self.frame_size % 2**self.levels:
+        if self.channels not in (1, 3):
+            raise UserError(f"channels must be 3 (RGB) or 1 (grey), got {self.channels}")
+        if any(side % 2**self.levels for side in self.frame_shape[:2]):
             raise UserError(
                 f"frame_size={self.frame_size} does not divide by 2**levels = {2**self.levels}; "
                 f"choose a multiple of {2**self.levels} or fewer levels"
@@ -201,11 +221,18 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
         """Whether the networks compute in bfloat16."""
         return self.precision == "mixed_bfloat16"
 
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a frame, [H, W, C]."""
+        height, _, width = str(self.frame_size).partition("x")
+        return int(height), int(width or height), self.channels
+
     def latent_shape(self, level: int) -> tuple[int, int, int]:
         """Height, width and channels of the latent of `level` (0 is nearest the pixels)."""
-        size = self.frame_size // 2 ** (level + 1)
-        halved = 3 * 2 ** (level + 1)  # Every level: four times the channels, then half of them passed up.
-        return (size, size, halved if level < self.levels - 1 else 2 * halved)
+        height, width, channels = self.frame_shape
+        halved = channels * 2 ** (level + 1)  # Every level: four times the channels, then half of them passed up.
+        scale = 2 ** (level + 1)
+        return height // scale, width // scale, halved if level < self.levels - 1 else 2 * halved
 
     def replace(self, **changes: Any) -> VideoFlowConfig:
         """A copy with some fields changed, checked again."""
@@ -283,7 +310,9 @@ def _check_names(values: Mapping[str, Any]) -> None:
 def _checked(field: dataclasses.Field, value: Any) -> Any:
     """`value` in the type of the field, or a `UserError` with got and expected."""
     name, expected = field.name, type(field.default)
-    if expected is bool:
+    if field.metadata["read"] is not None:
+        value = field.metadata["read"](name, value)
+    elif expected is bool:
         if not isinstance(value, bool):
             raise UserError(f"{name} must be true or false, got {value!r}")
     elif expected is str:

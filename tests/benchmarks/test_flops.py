@@ -46,6 +46,8 @@ MEDIUM = CONFIG.replace(frame_size=16, coupling_width=32, latent_encoder_width=3
         {"num_past_latents": 1, "num_context": 1, "coupling": "additive", "coupling_activation": "relu"},
         {"latent_encoder_input": "level"},
         {"dequantization": "variational", "dequantization_width": 24},
+        # Latents of 8x12, where two dilations fit, and 4x6, where one does.
+        {"frame_size": "16x24", "latent_dilations": (1, 2, 4), "channels": 1, "dequantization": "variational"},
         {"latent_encoder": "conv2d"},
         {"latent_encoder": "conv2d", "latent_architecture": "single_conv", "condition_on_first_frame": True},
         {"latent_encoder": "conv2d", "latent_architecture": "conv_blocks", "latent_pre_output_channels": 32},
@@ -64,7 +66,7 @@ def test_agrees_with_tensorflows_profiler(changes):
 def _profiled(config: VideoFlowConfig, batch: int, frames: int) -> int:
     """Operations of the convolutions and matrix products in the graph of the likelihood."""
     model = VideoFlow(config)
-    video = tf.TensorSpec([batch, frames, config.frame_size, config.frame_size, 3], tf.uint8)
+    video = tf.TensorSpec([batch, frames, *config.frame_shape], tf.uint8)
     graph = tf.function(lambda v: model.bits_per_pixel(v), autograph=False).get_concrete_function(video).graph
     profiler = tf.compat.v1.profiler
     builder = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())

@@ -19,6 +19,7 @@ def draw(shape="circle", size=SIZE, colour=(255, 0, 0), direction=(1, 0), times=
     """One video: uint8 [T, H, W, 3]."""
     form = tf.constant([shapes_lib.SHAPES.index(shape)]), tf.constant([size]), tf.constant([colour], tf.uint8)
     motion = tf.constant([direction], tf.float32), tf.constant([times], tf.float32)
+    frame_size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
     return shapes_lib.render(*form, *motion, frame_size=frame_size, background=background).numpy()[0]
 
 
@@ -110,7 +111,8 @@ def test_every_size_is_another_picture(frame_size):
         for colour in shapes_lib.COLOURS:
             shapes, colours = tf.fill([count], shape), tf.tile(tf.constant(colour)[None], [count, 1])
             still = tf.ones([count, 2]), tf.zeros([count, 1])
-            frames = shapes_lib.render(shapes, tf.constant(sizes), colours, *still, frame_size=frame_size, background=0)
+            look = {"frame_size": (frame_size, frame_size), "background": 0}
+            frames = shapes_lib.render(shapes, tf.constant(sizes), colours, *still, **look)
             assert len({frame.tobytes() for frame in frames.numpy()}) == count
 
 
@@ -149,3 +151,22 @@ def test_literal_pixels_stay():
     video = next(iter(eval_videos(CONFIG, None, "test")))["video"].numpy()
     red, green, blue = video.astype(np.int64).sum(axis=(1, 2)).T.tolist()
     assert red == [0] * 5 and green == blue == [42400, 42313, 42265, 42265, 36651]
+
+
+@pytest.mark.parametrize("frame_size", [(64, 96), (96, 64)])
+def test_in_a_frame_that_is_no_square_pixels_are_and_the_shape_starts_in_the_middle(frame_size):
+    """The shorter side has the 10 units of a square of its size: cut out of the middle, nothing else is to be seen."""
+    top, left = ((side - 64) // 2 for side in frame_size)
+    for shape in shapes_lib.SHAPES:
+        video = draw(shape, direction=(1, -1), times=range(4), frame_size=frame_size)
+        assert video.shape == (4, *frame_size, 3)
+        square = draw(shape, direction=(1, -1), times=range(4))
+        np.testing.assert_allclose(video[:, top : top + 64, left : left + 64].astype(int), square, atol=1)
+
+
+def test_grey_videos_show_the_luma():
+    colour, grey = (next(iter(train_clips(c, None, batch_size=64))) for c in (CONFIG, CONFIG.replace(channels=1)))
+    assert grey.shape == (64, 5, 64, 64, 1)
+    luma = colour.numpy() @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(grey.numpy()[..., 0], luma, atol=1.5)
+    assert {29, 75, 76, 79, 134, 169} == set(grey.numpy()[:, 0, 32, 32, 0])

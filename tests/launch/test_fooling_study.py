@@ -11,7 +11,7 @@ def test_build_then_score(output, workdir, tmp_path):
     assert [(clip["generated"], clip["video"]) for clip in study["clips"]] == [
         (False, 0), (False, 1), (True, 0), (True, 1),
     ]  # fmt: skip
-    assert (study["num_frames"], study["frame_size"], study["seconds"]) == (4, 16, 1.5)
+    assert [study[name] for name in ("num_frames", "height", "width", "seconds")] == [4, 16, 16, 1.5]
     assert study["protocol"]["temperature"] == 0.5 and study["protocol"]["videos"] == 4
 
     files = []

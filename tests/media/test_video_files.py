@@ -70,16 +70,16 @@ def clip():
 def test_written_and_read(tmp_path, clip, kind):
     path = tmp_path / f"clip.{kind}"
     {"mp4": strips.save_mp4, "gif": strips.save_gif}[kind](path, clip)
-    video, problems = read_video(path, 16, 100)
+    video, problems = read_video(path, (16, 16, 3), 100)
     assert video.shape == (6, 16, 16, 3) and video.dtype == np.uint8 and problems == []
     np.testing.assert_allclose(video.astype(int), clip[:, :16, :16].astype(int), atol=12)
-    assert len(read_video(path, 16, 2).frames) == 2
+    assert len(read_video(path, (16, 16, 3), 2).frames) == 2
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_all_kinds_whole_and_without_a_problem(files, pan, name):
-    frames, problems = read_video(files / name, 64, 100)
+    frames, problems = read_video(files / name, (64, 64, 3), 100)
     assert problems == [] and frames.shape == (LENGTH, 64, 64, 3)
     expected = pan[:, :, 16:80].astype(int)
     if "grey" in name:
@@ -90,20 +90,29 @@ def test_all_kinds_whole_and_without_a_problem(files, pan, name):
 def test_middle_square_is_kept(tmp_path, clip):
     clip[:, :, :16] = (0, 250, 250)  # Cut off.
     strips.save_mp4(tmp_path / "clip.mp4", clip)
-    video = read_video(tmp_path / "clip.mp4", 24, 1).frames
+    video = read_video(tmp_path / "clip.mp4", (24, 24, 3), 1).frames
     np.testing.assert_allclose(video[0, :, 2:].astype(int), np.broadcast_to((250, 0, 0), (24, 22, 3)), atol=16)
+
+
+def test_frames_of_another_form_and_grey(tmp_path, clip):
+    clip[:, :12], clip[:, 36:] = (0, 250, 250), (0, 250, 250)  # Cut off: 24 x 80 are left, 12 x 40 are asked for.
+    strips.save_mp4(tmp_path / "clip.mp4", clip)
+    colour, grey = (read_video(tmp_path / "clip.mp4", (12, 40, channels), 6).frames for channels in (3, 1))
+    np.testing.assert_allclose(colour[0, 2:-2].astype(int), np.broadcast_to((250, 0, 0), (8, 40, 3)), atol=16)
+    assert colour.shape == (6, 12, 40, 3) and grey.shape == (6, 12, 40, 1)
+    np.testing.assert_allclose(grey[..., 0], colour @ [0.299, 0.587, 0.114], atol=1)
 
 
 def test_odd_sizes_are_made_even(tmp_path, clip):
     strips.save_mp4(tmp_path / "clip.mp4", clip[:, :47, :79])
-    assert len(read_video(tmp_path / "clip.mp4", 8, 10).frames) == 6
+    assert len(read_video(tmp_path / "clip.mp4", (8, 8, 3), 10).frames) == 6
 
 
 def test_the_largest_stream_is_taken(tmp_path, clip):
     green, red = np.zeros_like(clip), np.zeros_like(clip[:, :16, :16])
     green[..., 1], red[..., 0] = 250, 250
     encode(tmp_path / "two.mp4", "mp4", ("libx264", "yuv420p", red), ("libx264", "yuv420p", green))
-    frames, problems = read_video(tmp_path / "two.mp4", 8, 10)
+    frames, problems = read_video(tmp_path / "two.mp4", (8, 8, 3), 10)
     assert (frames[..., 1] > 200).all() and (frames[..., 0] < 50).all() and problems == []
 
 
@@ -114,18 +123,18 @@ def test_rotated_video_is_turned_upright(files, tmp_path):
     at = data.index(unit, data.index(b"tkhd"))
     quarter = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 64 << 16, 0, 1 << 30)
     (tmp_path / "turned.mp4").write_bytes(data[:at] + quarter + data[at + len(unit) :])
-    plain, turned = (read_video(path, 64, 3).frames for path in (files / "clip.mp4", tmp_path / "turned.mp4"))
+    plain, turned = (read_video(path, (64, 64, 3), 3).frames for path in (files / "clip.mp4", tmp_path / "turned.mp4"))
     np.testing.assert_array_equal(turned, np.rot90(plain, -1, axes=(1, 2)))  # Clockwise.
 
 
 def test_mistakes(tmp_path, clip):
     with refused(r"there is no file .*none.mp4"):
-        read_video(tmp_path / "none.mp4", 16, 9)
+        read_video(tmp_path / "none.mp4", (16, 16, 3), 9)
     (tmp_path / "text.mp4").write_text("not a video")
     with refused(r"text.mp4 is not a video that can be read"):
-        read_video(tmp_path / "text.mp4", 16, 9)
+        read_video(tmp_path / "text.mp4", (16, 16, 3), 9)
     strips.save_png(tmp_path / "picture.png", clip[0])
-    assert len(read_video(tmp_path / "picture.png", 16, 9).frames) == 1
+    assert len(read_video(tmp_path / "picture.png", (16, 16, 3), 9).frames) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in ("clip.y4m", "clip.webm", "clip.gif")])
@@ -134,8 +143,8 @@ def test_flipped_bits_are_told(files, tmp_path, name):
     for at in np.random.default_rng(0).integers(len(data) // 3, 2 * len(data) // 3, 20):
         data[at] ^= 0x10
     (tmp_path / name).write_bytes(data)
-    frames, problems = read_video(tmp_path / name, 64, 100)
-    whole = read_video(files / name, 64, 100).frames
+    frames, problems = read_video(tmp_path / name, (64, 64, 3), 100)
+    whole = read_video(files / name, (64, 64, 3), 100).frames
     assert frames.shape != whole.shape or not np.array_equal(frames, whole)
     assert problems and all("\n" not in problem for problem in problems)
 
@@ -145,7 +154,7 @@ def test_a_file_cut_short_is_told(files, tmp_path, name):
     """All but those whose table of contents is at the end, of which nothing can be read, and WMV."""
     data = (files / name).read_bytes()
     (tmp_path / name).write_bytes(data[: 2 * len(data) // 3 | 1])
-    frames, problems = read_video(tmp_path / name, 64, 100)
+    frames, problems = read_video(tmp_path / name, (64, 64, 3), 100)
     assert len(frames) < LENGTH and problems
 
 
@@ -154,7 +163,9 @@ def test_declared_and_decoded_length_are_compared(files, tmp_path):
     data = (files / "clip.avi").read_bytes()
     declared = struct.pack("<I", LENGTH)
     (tmp_path / "clip.avi").write_bytes(data.replace(declared, struct.pack("<I", LENGTH + 5)))
-    assert read_video(tmp_path / "clip.avi", 16, 100).problems == [f"{LENGTH} of {LENGTH + 5} frames are there"]
+    assert read_video(tmp_path / "clip.avi", (16, 16, 3), 100).problems == [
+        f"{LENGTH} of {LENGTH + 5} frames are there"
+    ]
 
 
 @pytest.mark.parametrize("size", [9_000, 20_000, 65_535])
@@ -166,7 +177,7 @@ def test_frames_of_any_size_take_no_memory(tmp_path, size):
     code = (
         "import resource, sys; from videoflow_tf.media.video_files import read_video\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try: read_video(sys.argv[1], 16, 9)\n"
+        "try: read_video(sys.argv[1], (16, 16, 3), 9)\n"
         "except ValueError as error: print(error, file=sys.stderr)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
@@ -179,7 +190,7 @@ def test_names_and_playlists_reach_nowhere(files, tmp_path):
     data = (files / "clip.mp4").read_bytes()
     for name in ("a%03d.mp4", "http:|x;y&.mp4", "\x1b[31m\n.mp4"):
         (tmp_path / name).write_bytes(data)
-        assert len(read_video(tmp_path / name, 8, 3).frames) == 3
+        assert len(read_video(tmp_path / name, (8, 8, 3), 3).frames) == 3
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
@@ -188,7 +199,7 @@ def test_names_and_playlists_reach_nowhere(files, tmp_path):
         (tmp_path / "list.ffconcat").write_text(f"ffconcat version 1.0\nfile '{address}'\n")
         for name in ("list.m3u8", "list.ffconcat"):
             with refused("is not a video that can be read"):
-                read_video(tmp_path / name, 8, 3)
+                read_video(tmp_path / name, (8, 8, 3), 3)
         with pytest.raises(TimeoutError):
             server.accept()
 
@@ -215,7 +226,7 @@ def test_any_bytes_give_frames_or_one_line(files, tmp_path, name):
                 data[at:at] = rng.randbytes(count)
         (tmp_path / name).write_bytes(data)
         try:
-            frames, problems = read_video(tmp_path / name, 16, 40)
+            frames, problems = read_video(tmp_path / name, (16, 16, 3), 40)
         except UserError as error:
             assert str(error).isprintable()
         else:

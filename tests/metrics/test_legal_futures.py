@@ -20,8 +20,8 @@ from videoflow_tf.registry import METRICS
 FRAMES = 4  # Predicted.
 
 
-def config_of(size=64, context=1, background="black"):
-    changes = {"frame_size": size, "num_context": context, "shapes_background": background}
+def config_of(size=64, context=1, background="black", channels=3):
+    changes = {"frame_size": size, "channels": channels, "num_context": context, "shapes_background": background}
     return TINY.replace(**changes, num_train_frames=context + 1, num_eval_frames=context + FRAMES)
 
 
@@ -38,7 +38,7 @@ def draw(shape="square", size=1.25, colour=(255, 0, 0), directions=((1, 0),), co
         np.tile(np.array(colour, np.uint8), [n, 1]),
         np.array(directions, np.float32),
         np.tile(np.arange(count, dtype=np.float32), [n, 1]),
-        frame_size=frame_size,
+        frame_size=(frame_size, frame_size),
         background=0,
     ).numpy()
 
@@ -57,9 +57,9 @@ def measure(samples, context=CONTEXT):
 
 @pytest.mark.parametrize("background", shapes_lib.BACKGROUNDS)
 @pytest.mark.parametrize("context", [1, 2])
-@pytest.mark.parametrize("size", [32, 64])
-def test_what_the_generator_shows_is_legal_and_an_empty_frame_is_not(size, context, background):
-    config = config_of(size, context, background)
+@pytest.mark.parametrize(("size", "channels"), [(32, 3), (64, 3), (32, 1), ("32x48", 1), ("48x32", 3)])
+def test_what_the_generator_shows_is_legal_and_an_empty_frame_is_not(size, channels, context, background):
+    config = config_of(size, context, background, channels)
     metric = metric_of(config)
     for element in eval_videos(config, None, "test", num_videos=4):
         given, real = np.split(element["video"].numpy(), [context])

@@ -13,7 +13,11 @@ VARIATIONAL = {"dequantization": "variational", "dequantization_width": 6}
 @pytest.fixture(scope="module")
 def noise_flow(move_variables) -> NoiseFlow:
     """In float64, moved off its initial values."""
-    flow = NoiseFlow(2, 6, np.random.default_rng(0), tf.float64)
+    return moved_flow(3, move_variables)
+
+
+def moved_flow(channels: int, move_variables) -> NoiseFlow:
+    flow = NoiseFlow(channels, 2, 6, np.random.default_rng(0), tf.float64)
     move_variables(flow, 0.05)
     widen(flow)
     return flow
@@ -21,7 +25,9 @@ def noise_flow(move_variables) -> NoiseFlow:
 
 def widen(flow: NoiseFlow) -> None:
     """Makes the noise cover its bin to the ends, so that means of 1 / q converge."""
-    flow.steps[-1].actnorm.log_scale.assign_add(tf.fill([12], tf.constant(0.33, tf.float64)))
+    flow.steps[-1].actnorm.log_scale.assign_add(
+        tf.constant(0.33, tf.float64) * tf.ones_like(flow.steps[-1].actnorm.log_scale)
+    )
 
 
 def draw(shape, seed=0) -> tuple[tf.Tensor, tf.Tensor]:
@@ -30,13 +36,15 @@ def draw(shape, seed=0) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(rng.random(shape) - 0.5), tf.constant(rng.random(shape), tf.float32)
 
 
-def test_density_is_the_inverse_volume_of_the_map_from_uniform_noise(noise_flow):
-    images, noise = draw((1, 2, 2, 3))
+@pytest.mark.parametrize("shape", [(2, 2, 3), (2, 6, 1), (6, 4, 1)])
+def test_density_is_the_inverse_volume_of_the_map_from_uniform_noise(move_variables, shape):
+    noise_flow, count = moved_flow(shape[-1], move_variables), np.prod(shape)
+    images, noise = draw((1, *shape))
     noise = tf.cast(noise, tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(noise)
         u, log_q = noise_flow(images, noise)
-    jacobian = tape.jacobian(u, noise).numpy().reshape(12, 12)
+    jacobian = tape.jacobian(u, noise).numpy().reshape(count, count)
     assert ((u > 0) & (u < 1)).numpy().all()
     # Up to the factor (1 - 2^-23) per component that keeps the quantiles finite.
     np.testing.assert_allclose(log_q.numpy()[0], -np.linalg.slogdet(jacobian)[1], atol=1e-5)

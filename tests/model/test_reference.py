@@ -17,6 +17,13 @@ CHANGES = {
     for name, changes in ENCODERS.items()
     for coupling in ("affine", "additive")
 } | {
+    # Latents of 6x10 (dilations 1 and 2 fit) and 3x5 (dilation 1 alone).
+    "wide-conv3d": {"frame_size": "12x20", "latent_dilations": (1, 2, 4), "latent_encoder_input": "level"},
+    "tall_grey-conv3d": {"frame_size": "20x12", "channels": 1, "latent_dilations": (1, 2, 4)},
+    "wide_grey-conv2d": {"frame_size": "8x12", "channels": 1, "latent_encoder": "conv2d", "coupling": "additive"},
+    "tall-conv_lstm": {"frame_size": "12x8", "latent_encoder": "conv_lstm"},
+    "wide_grey-pointwise": {"frame_size": "8x12", "channels": 1, "latent_encoder": "pointwise"},
+    "grey_frames_alone": {"frame_size": "4x8", "channels": 1, "conditional": False},
     "three_levels": {"levels": 3},
     "one_level": {"levels": 1},
     "relu_in_couplings": {"coupling_activation": "relu"},
@@ -35,8 +42,8 @@ def model(request, make_model):
 
 
 def clip_and_noise(model, make_video, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A video [2, T, H, W, 3], noise for its encoded frames, and these: [2, T or T + 1, H, W, 3]."""
-    video = make_video(2, num_frames, model.config.frame_size)
+    """A video [2, T, H, W, C], noise for its encoded frames, and these: [2, T or T + 1, H, W, C]."""
+    video = make_video(2, num_frames, model.config.frame_shape)
     encoded = np.concatenate([video[:, :1]] * model.config.condition_on_first_frame + [video], axis=1)
     noise = np.random.default_rng(1).uniform(size=encoded.shape)
     return video, noise, (encoded + noise) / 256 - 0.5
@@ -52,7 +59,7 @@ def test_likelihood(model, make_video):
         log_prob = expected[:, start:]
         np.testing.assert_allclose(future.log_prob(x[:, start:]), log_prob.sum(axis=1), rtol=1e-10)
         if model.config.conditional:  # Else all frames are scored.
-            bits = 8 - log_prob / (model.config.frame_size**2 * 3 * math.log(2))
+            bits = 8 - log_prob / (math.prod(model.config.frame_shape) * math.log(2))
             np.testing.assert_allclose(model.frame_bits_per_pixel(video, given, noise), bits, rtol=1e-6)
             np.testing.assert_allclose(model.bits_per_pixel(video, given, noise), bits.mean(axis=1), rtol=1e-6)
 

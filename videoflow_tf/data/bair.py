@@ -101,6 +101,8 @@ class Bair(Source):
     def __init__(self, config: VideoFlowConfig, data_dir: str | None) -> None:
         if config.frame_size != FRAME_SIZE:
             raise UserError(f"BAIR has frames of {FRAME_SIZE}x{FRAME_SIZE}, not frame_size={config.frame_size}")
+        if config.channels != 3:
+            raise UserError(f"BAIR has frames in colour, not channels={config.channels}")
         if not data_dir:
             raise UserError("dataset=bair needs --data_dir, the folder that launch/prepare_bair.py prepared it in")
         self._config = config

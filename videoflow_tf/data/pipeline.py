@@ -22,7 +22,7 @@ def train_clips(
       start_step: step of the first batch.
 
     Returns:
-      uint8 [batch_size, num_train_frames, frame_size, frame_size, 3] (static shape). Element i is the batch of step
+      uint8 [batch_size, num_train_frames, H, W, C] (static shape). Element i is the batch of step
       `start_step + i` and a function of that step, the batch size and the configuration alone, so that a resumed run
       sees what an undisturbed one would.
 
@@ -39,7 +39,7 @@ def init_clips(config: VideoFlowConfig, data_dir: str | None, *, num_clips: int)
     """Training clips for the data-dependent initialisation: the batch of step 0 of a batch size `num_clips`.
 
     Returns:
-      uint8 [num_clips, num_train_frames, frame_size, frame_size, 3].
+      uint8 [num_clips, num_train_frames, H, W, C].
 
     Raises:
       UserError: as `train_clips`.
@@ -66,7 +66,7 @@ def eval_videos(
       num_frames: frames of each video; None: `config.num_eval_frames`.
 
     Returns:
-      dict(index=int64 [], video=uint8 [num_frames, frame_size, frame_size, 3]), with known cardinality.
+      dict(index=int64 [], video=uint8 [num_frames, H, W, C]), with known cardinality.
 
     Raises:
       UserError: as `train_clips`, and if there is no such split, or fewer videos or frames than asked for.

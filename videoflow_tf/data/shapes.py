@@ -3,26 +3,29 @@
 The dataset of Babaeizadeh et al. 2018 (arXiv 1710.11252, section 3) as Kumar et al. 2020 use it: the first frame tells
 shape, size and colour, and nothing of the direction, so that a model that predicts one future must blur it.
 
-The canvas is 10 x 10 units, y pointing up, whatever the frame size:
+The canvas is 10 x 10 units, y pointing up, whatever the frame size; in a frame that is no square its shorter side is
+10 units, and pixels stay square. A grey frame shows the luma of the colours.
 
 - circle of radius s; square of half side s; equilateral triangle of side 2s, its base s below the centre
 - s ~ U(0.5, 1.5), one of six colours (matplotlib's b, g, r, c, m, y), black or grey background
-- centre at (5, 5) in frame 0, moving by one of (+-1, +-1), (+-1, 0), (0, +-1) units per frame
+- in the middle of the canvas in frame 0, moving by one of (+-1, +-1), (+-1, 0), (0, +-1) units per frame
 
 Videos are computed, not stored. Those of a split are a function of an index and a seed: `config.seed` for train; a
 constant for validation and test, which therefore are the same for everyone. The size is uniform on a grid of 256
-values, of which every eighth is kept for test and another for validation alone: at 32 pixels and more, no video of one
-split occurs in another.
+values, of which every eighth is kept for test and another for validation alone: in colour, at 32 pixels and more, no
+video of one split occurs in another.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.source import Source
 from videoflow_tf.errors import UserError
@@ -32,7 +35,7 @@ SHAPES = ("circle", "square", "triangle")
 COLOURS = np.array([(0, 0, 255), (0, 128, 0), (255, 0, 0), (0, 191, 191), (191, 0, 191), (191, 191, 0)], np.uint8)
 DIRECTIONS = np.array([(1, 1), (1, 0), (1, -1), (0, 1), (0, -1), (-1, 1), (-1, 0), (-1, -1)], np.float32)
 BACKGROUNDS = {"black": 0, "grey": 128}
-CANVAS = 10.0
+CANVAS = 10.0  # Its shorter side, in units.
 
 _GRID = np.arange(256)
 _ALL_SIZES = (0.5 + (_GRID + 0.5) / len(_GRID)).astype(np.float32)
@@ -86,8 +89,9 @@ class Shapes(Source):
         return tf.constant([self._config.seed if split == "train" else _HELD_OUT_SEED, list(SIZES).index(split)])
 
     def _draw(self, seed: tf.Tensor, split: str, starts: tf.Tensor, num_frames: int) -> tf.Tensor:
-        """Random videos, each from its own first frame on: starts int32 [B] -> uint8 [B, num_frames, H, W, 3]."""
+        """Random videos, each from its own first frame on: starts int32 [B] -> uint8 [B, num_frames, H, W, C]."""
         shape_seed, size_seed, colour_seed, direction_seed = split_seed(seed, 4)
+        *frame_size, channels = self._config.frame_shape
 
         def one_of(values: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
             return tf.gather(values, uniform_int(starts.shape, seed, len(values)))
@@ -95,10 +99,10 @@ class Shapes(Source):
         return render(
             shape=uniform_int(starts.shape, shape_seed, len(SHAPES)),
             size=one_of(SIZES[split], size_seed),
-            colour=one_of(COLOURS, colour_seed),
+            colour=one_of(with_channels(COLOURS, channels), colour_seed),
             direction=one_of(DIRECTIONS, direction_seed),
             times=tf.cast(starts[:, None] + tf.range(num_frames), tf.float32),
-            frame_size=self._config.frame_size,
+            frame_size=frame_size,
             background=BACKGROUNDS[self._config.shapes_background],
         )
 
@@ -110,7 +114,7 @@ def render(
     direction: tf.Tensor,
     times: tf.Tensor,
     *,
-    frame_size: int,
+    frame_size: Sequence[int],
     background: int,
 ) -> tf.Tensor:
     """Draws moving shapes, anti-aliased.
@@ -118,20 +122,20 @@ def render(
     Args:
       shape: int32 [B], index into `SHAPES`.
       size: float32 [B], s in units of the canvas.
-      colour: uint8 [B, 3], RGB.
+      colour: uint8 [B, C], RGB or grey.
       direction: float32 [B, 2], units per frame to the right and upwards.
-      times: float32 [B, T], frames since the shape stood in the centre.
-      frame_size: H = W, in pixels.
+      times: float32 [B, T], frames since the shape stood in the middle.
+      frame_size: H, W, in pixels.
       background: grey value in 0 .. 255.
 
     Returns:
-      uint8 [B, T, frame_size, frame_size, 3].
+      uint8 [B, T, H, W, C].
     """
-    pixel = CANVAS / frame_size
-    middles = (tf.range(frame_size, dtype=tf.float32) + 0.5) * pixel
-    centre = CANVAS / 2 + times[:, :, None] * direction[:, None, :]  # [B, T, 2]
-    x = middles[None, None, None, :] - centre[:, :, None, None, 0]  # [B, T, 1, W]
-    y = middles[::-1][None, None, :, None] - centre[:, :, None, None, 1]  # [B, T, H, 1]: row 0 is the highest y.
+    pixel = CANVAS / min(frame_size)
+    rows, columns = ((tf.range(side, dtype=tf.float32) + 0.5) * pixel for side in frame_size)
+    centre = _middle(frame_size) + times[:, :, None] * direction[:, None, :]  # [B, T, 2]
+    x = columns[None, None, None, :] - centre[:, :, None, None, 0]  # [B, T, 1, W]
+    y = rows[::-1][None, None, :, None] - centre[:, :, None, None, 1]  # [B, T, H, 1]: row 0 is the highest y.
     s = size[:, None, None, None]
 
     # Signed distances from the edge, in units, negative inside.
@@ -147,10 +151,17 @@ def render(
     return tf.cast(tf.round(background + coverage * contrast), tf.uint8)
 
 
+def _middle(frame_size: Sequence[int]) -> np.ndarray:
+    """Of the canvas of frames H, W: x and y in units, float32 [2]."""
+    height, width = frame_size
+    return np.array([width, height], np.float32) * np.float32(CANVAS / 2 / min(frame_size))
+
+
 class Futures(NamedTuple):
     """The P ways in which a video can go on."""
 
-    frames: np.ndarray  # uint8 [P, N, H, W, 3].
+    frames: np.ndarray  # uint8 [P, N, H, W, C].
+    colours: np.ndarray  # uint8 [P, C].
     directions: np.ndarray  # int [P], indices into `DIRECTIONS`.
     whole: np.ndarray  # bool [P, N]: the shape is in the picture as a whole.
 
@@ -158,41 +169,48 @@ class Futures(NamedTuple):
 def possible_futures(context: np.ndarray, num_frames: int, background: int) -> Futures:
     """All ways in which a video can go on, found by rendering the candidates.
 
-    The first frame tells shape, size and colour and leaves all directions open; the second tells the direction. Sizes
-    that cannot be told apart are all possible, so that a direction may occur several times.
+    The first frame tells shape, size and colour and leaves all directions open; the second tells the direction. Sizes,
+    and colours that are grey, that cannot be told apart are all possible, so that a direction may occur several times.
 
     Args:
-      context: uint8 [K, H, W, 3], the frames of a video from its beginning on.
+      context: uint8 [K, H, W, C], the frames of a video from its beginning on.
       num_frames: N, how many to render after them.
       background: grey value in 0 .. 255.
 
     Raises:
       UserError: no video begins like this.
     """
-    contrasts = COLOURS - np.float64(background)
-    contrast = (context[0] - np.float64(background)).sum(axis=(0, 1))  # [3], a multiple of one of them.
-    colour = COLOURS[np.argmax(contrasts @ contrast / np.linalg.norm(contrasts, axis=1))]
+    frame_size = context.shape[1:3]
+    colours = with_channels(COLOURS, context.shape[-1])
+    contrasts = colours - np.float64(background)
+    contrast = (context[0] - np.float64(background)).sum(axis=(0, 1))  # [C], a multiple of one of them.
+    likeness = contrasts @ contrast / np.linalg.norm(contrasts, axis=1)
+    colours = colours[np.isclose(likeness, likeness.max())]  # In RGB a single one.
 
-    def videos(shape: np.ndarray, size: np.ndarray, direction: np.ndarray, count: int) -> np.ndarray:
-        times = np.tile(np.arange(count, dtype=np.float32), [len(shape), 1])
-        colours = np.tile(colour, [len(shape), 1])
-        look = {"frame_size": context.shape[1], "background": background}
-        return render(shape, size, colours, direction, times, **look).numpy()
+    def videos(shapes: Sequence[np.ndarray], colour: np.ndarray, direction: np.ndarray, count: int) -> np.ndarray:
+        times = np.tile(np.arange(count, dtype=np.float32), [len(direction), 1])
+        colour = np.broadcast_to(colour, [len(direction), colour.shape[-1]])
+        look = {"frame_size": frame_size, "background": background}
+        return render(*shapes, colour, direction, times, **look).numpy()
 
     def begins_with(videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
         return (np.abs(videos - frames.astype(np.int16)) <= _ROUNDING).all(axis=(1, 2, 3, 4))
 
-    shape, size = (part.ravel() for part in np.meshgrid(np.arange(len(SHAPES)), _ALL_SIZES, indexing="ij"))
-    found = begins_with(videos(shape, size, np.zeros([len(shape), 2], np.float32), 1), context[:1])
-    shape, size = (np.repeat(part[found], len(DIRECTIONS)) for part in (shape, size))
-    directions = np.tile(np.arange(len(DIRECTIONS)), found.sum())
-    frames = videos(shape, size, DIRECTIONS[directions], len(context) + num_frames)
+    shapes = [part.ravel() for part in np.meshgrid(np.arange(len(SHAPES)), _ALL_SIZES, indexing="ij")]
+    still = np.zeros([len(shapes[0]), 2], np.float32)
+    found = [begins_with(videos(shapes, colour, still, 1), context[:1]) for colour in colours]
+    which, at = (np.repeat(index, len(DIRECTIONS)) for index in np.nonzero(found))
+    shapes, colours = [part[at] for part in shapes], colours[which]
+    directions = np.tile(np.arange(len(DIRECTIONS)), len(at) // len(DIRECTIONS))
+    frames = videos(shapes, colours, DIRECTIONS[directions], len(context) + num_frames)
     possible = begins_with(frames[:, : len(context)], context)
     if not possible.any():
         raise UserError(
             f"no video of the dataset shapes on a background of {background} begins with the frames given; "
             "give frames of such a video from its first on"
         )
+    directions, size = directions[possible], shapes[1][possible]
     times = np.arange(len(context), len(context) + num_frames)
-    whole = times + size[possible, None] <= CANVAS / 2  # It moves by a unit a frame along at least one axis.
-    return Futures(frames[possible, len(context) :], directions[possible], whole)
+    reach = times[:, None] * np.abs(DIRECTIONS[directions])[:, None] + size[:, None, None]  # [P, N, 2]
+    whole = (reach <= _middle(frame_size)).all(axis=-1)
+    return Futures(frames[possible, len(context) :], colours[possible], directions, whole)

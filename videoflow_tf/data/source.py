@@ -19,12 +19,12 @@ class Source(abc.ABC):
     Attributes:
       needs_data_dir: whether it reads files from a folder, `--data_dir`, rather than making its videos up.
       options: the fields of the configuration that are about this source alone.
-      frame_size: the one height and width of its frames, in pixels; None: any that the configuration asks for.
+      frame_size: that of its frames, as `VideoFlowConfig` has it; None: any that the configuration asks for.
     """
 
     needs_data_dir: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ()
-    frame_size: ClassVar[int | None] = None
+    frame_size: ClassVar[int | str | None] = None
 
     @abc.abstractmethod
     def __init__(self, config: VideoFlowConfig, data_dir: str | None) -> None:
@@ -32,7 +32,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def train_batches(self, batch_size: int, start_step: int) -> tf.data.Dataset:
-        """Endless; uint8 [batch_size, num_train_frames, H, W, 3], the i-th for step `start_step + i`.
+        """Endless; uint8 [batch_size, num_train_frames, H, W, C], the i-th for step `start_step + i`.
 
         A batch is a function of the configuration, the batch size and its step, not of `start_step`, of batches drawn
         before or of TensorFlow's global seed.
@@ -44,7 +44,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def videos(self, split: str, num_frames: int) -> tf.data.Dataset:
-        """uint8 [num_frames, H, W, 3]: the first frames of every video, in fixed order."""
+        """uint8 [num_frames, H, W, C]: the first frames of every video, in fixed order."""
 
 
 def open_source(config: VideoFlowConfig, data_dir: str | None) -> Source:
@@ -52,7 +52,7 @@ def open_source(config: VideoFlowConfig, data_dir: str | None) -> Source:
     return DATASETS[config.dataset](config, data_dir)
 
 
-def fitting_dataset(frame_size: int) -> str:
+def fitting_dataset(frame_size: int | str) -> str:
     """The name of the first dataset whose frames all have that size, or else of the first that has frames of any."""
     sizes = {name: DATASETS[name].frame_size for name in DATASETS}
     return next(name for wanted in (frame_size, None) for name, size in sizes.items() if size == wanted)

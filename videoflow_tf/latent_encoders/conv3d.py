@@ -39,7 +39,7 @@ class Conv3DEncoder(WindowEncoder):
         if is_top and config.prior_components > 1:
             inner += config.prior_components  # Which of them is meant: see `Mixture`.
         self.dilated = config.latent_dilations != (1,)
-        self.dilations = tuple(d for d in config.latent_dilations if d == 1 or 1 + 2 * d <= width)
+        self.dilations = tuple(d for d in config.latent_dilations if d == 1 or 1 + 2 * d <= min(self.size))
         self.blocks = [
             [
                 CausalConvStack(

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.files import atomic_path
 
 _DOTS_PER_INCH = 120
@@ -60,18 +61,24 @@ def plot_curve(axes: Axes, curve: Curve, label: str | None = None, colour: str |
 def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") -> Figure:
     """A curve over the numbers of frames, from 1, under the frames themselves; of many frames every n-th is shown.
 
-    frames: uint8 [T, H, W, 3].
+    frames: uint8 [T, H, W, C].
     """
     stride = -(-len(frames) // _MOST_FRAMES)
     shown = range(0, len(frames), stride)
     first, last = 1 - stride / 2, len(frames) + stride / 2
     inches_per_frame = 0.93 * _WIDTH * stride / (last - first)
-    picture_height = min(inches_per_frame, 2.0)
+    aspect = frames.shape[2] / frames.shape[1]
+    picture_height = min(inches_per_frame / aspect, 2.0)
     figure = Figure(figsize=(_WIDTH, picture_height + 3.4), layout="constrained")
     film, axes = figure.subplots(2, 1, sharex=True, height_ratios=[picture_height, 3.0])
-    half = 0.47 * stride * picture_height / inches_per_frame
+    half = 0.47 * stride * picture_height * aspect / inches_per_frame
     for t in shown:
-        film.imshow(frames[t], extent=(t + 1 - half, t + 1 + half, 0, 1), aspect="auto", interpolation="nearest")
+        film.imshow(
+            with_channels(frames[t], 3),
+            extent=(t + 1 - half, t + 1 + half, 0, 1),
+            aspect="auto",
+            interpolation="nearest",
+        )
     film.set(ylim=(0, 1), title=title)
     film.axis("off")
     plot_curve(axes, curve)

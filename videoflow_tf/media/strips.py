@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.files import atomic_path
 
 Colour = tuple[int, int, int]
@@ -32,7 +33,7 @@ class Row(NamedTuple):
     """One row of a film strip."""
 
     label: str
-    frames: np.ndarray  # uint8 [T, H, W, 3]
+    frames: np.ndarray  # uint8 [T, H, W, C]
     colours: Sequence[Colour]  # of the borders, T
 
 
@@ -75,9 +76,9 @@ def strip(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.nda
     Of long videos every n-th generated frame is shown; the number above each column is that of the frame, from 1.
 
     Args:
-      context: uint8 [K, H, W, 3].
-      samples: label -> uint8 [N, H, W, 3], the generated frames.
-      future: uint8 [N, H, W, 3], what really came after the context.
+      context: uint8 [K, H, W, C].
+      samples: label -> uint8 [N, H, W, C], the generated frames.
+      future: uint8 [N, H, W, C], what really came after the context.
 
     Returns:
       uint8 [height, width, 3]
@@ -103,9 +104,9 @@ def grid(context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = N
     """Many samples of many videos at once, moving: a row for each video, a column for each sample.
 
     Args:
-      context: uint8 [V, K, H, W, 3].
-      samples: uint8 [V, S, N, H, W, 3].
-      future: uint8 [V, N, H, W, 3], what really came; the first column if given.
+      context: uint8 [V, K, H, W, C].
+      samples: uint8 [V, S, N, H, W, C].
+      future: uint8 [V, N, H, W, C], what really came; the first column if given.
 
     Returns:
       uint8 [K + N, height, width, 3]
@@ -180,9 +181,9 @@ def _columns(num_context: int, length: int) -> list[int]:
 
 
 def _cell(frame: np.ndarray, colour: Colour, pixels: int = _FRAME_PIXELS) -> np.ndarray:
-    """A frame enlarged to about so many pixels, by nearest neighbours, with a border."""
-    factor = max(1, round(pixels / frame.shape[0]))
-    enlarged = frame.repeat(factor, axis=0).repeat(factor, axis=1)
+    """A frame in colour, its longer side enlarged to about so many pixels, by nearest neighbours, with a border."""
+    factor = max(1, round(pixels / max(frame.shape[:2])))
+    enlarged = with_channels(frame, 3).repeat(factor, axis=0).repeat(factor, axis=1)
     height, width, _ = enlarged.shape
     cell = np.full([height + 2 * _BORDER, width + 2 * _BORDER, 3], colour, np.uint8)
     cell[_BORDER:-_BORDER, _BORDER:-_BORDER] = enlarged

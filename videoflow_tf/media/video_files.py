@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -31,18 +32,18 @@ _LONGEST_MESSAGE = 100
 class Video(NamedTuple):
     """Frames of a file, and what is wrong with it."""
 
-    frames: np.ndarray  # uint8 [T, frame_size, frame_size, 3]
+    frames: np.ndarray  # uint8 [T, H, W, C]
     problems: list[str]  # A line for each that was met on the way to these frames; empty if there was none.
 
 
-def read_video(path: str | Path, frame_size: int, max_frames: int) -> Video:
-    """The first frames of a video file, upright, cut to the middle square and scaled.
+def read_video(path: str | Path, frame_shape: tuple[int, int, int], max_frames: int) -> Video:
+    """The first frames of a video file, upright, cut to the middle of the form asked for, and scaled.
 
     Of a damaged file all that can be decoded is taken.
 
     Args:
       path: any file that FFmpeg reads, animated GIFs too; of several video streams the largest is taken.
-      frame_size: height and width to scale to, in pixels.
+      frame_shape: [H, W, C] of the frames to give; with C = 1 they are grey.
       max_frames: read no more, at least 1.
 
     Returns:
@@ -64,7 +65,7 @@ def read_video(path: str | Path, frame_size: int, max_frames: int) -> Video:
             av.open(f"file:{path}", metadata_errors="replace", options=_CONTAINER) as container,
         ):
             stream = _largest_stream(container, path)
-            frames, problems = _decode(container, stream, frame_size, max_frames)
+            frames, problems = _decode(container, stream, frame_shape, max_frames)
             others = {other.name for other in container.streams if other.codec_context and other is not stream}
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -85,9 +86,9 @@ def _largest_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _decode(
-    container: InputContainer, stream: VideoStream, frame_size: int, max_frames: int
+    container: InputContainer, stream: VideoStream, frame_shape: tuple[int, int, int], max_frames: int
 ) -> tuple[list[np.ndarray], list[str]]:
-    """The frames, [frame_size, frame_size, 3] each, and what is found to be wrong with them."""
+    """The frames, [H, W, C] each, and what is found to be wrong with them."""
     import av
 
     stream.codec_context.options = _DECODER
@@ -107,7 +108,7 @@ def _decode(
             lost += 1
             continue
         for frame in decoded[: max_frames - len(frames)]:
-            frames.append(_square(frame, frame_size))
+            frames.append(_fitted(frame, frame_shape))
             times.append(frame.time)
             if frame.is_corrupt:
                 damaged.append(len(frames))
@@ -166,6 +167,7 @@ def _complaints(log: list[tuple[int, str, str]], others: set[str]) -> Iterator[s
         yield f"FFmpeg reports {len(said)} error{'s' * (len(said) > 1)}, the first: {first}"
 
 
-def _square(frame: Any, size: int) -> np.ndarray:
+def _fitted(frame: Any, frame_shape: tuple[int, int, int]) -> np.ndarray:
+    height, width, channels = frame_shape
     image = frame.to_image().rotate(frame.rotation, expand=True)  # Both count counter-clockwise.
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BOX))
+    return with_channels(np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BOX)), channels)

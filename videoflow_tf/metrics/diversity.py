@@ -27,7 +27,7 @@ class Diversity(SampleMetric):
         return np.array([self.mean_pairwise_distance(samples[:, t]) for t in range(samples.shape[1])])
 
     def mean_pairwise_distance(self, frames: np.ndarray) -> float:
-        """Of uint8 [S, H, W, 3]; exactly 0 if all are equal."""
+        """Of uint8 [S, H, W, C]; exactly 0 if all are equal."""
         flat = frames.reshape(len(frames), -1).astype(np.float64)
         # |a - b|^2 = |a|^2 + |b|^2 - 2ab is exact here: whole numbers far below 2^53.
         products = flat @ flat.T

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.measurements import file_digest
@@ -72,7 +73,7 @@ class I3D:
         self.digest = file_digest(path)
 
     def logits(self, videos: np.ndarray) -> np.ndarray:
-        """uint8 [B, T, H, W, 3], T >= 9 -> float32 [B, classes]."""
+        """uint8 [B, T, H, W, C], T >= 9 -> float32 [B, classes]."""
         batches = [videos[i : i + _CLIPS_AT_A_TIME] for i in range(0, len(videos), _CLIPS_AT_A_TIME)]
         return np.concatenate(
             [self._signature(**{self._input: _preprocess(batch)})[self._output].numpy() for batch in batches]
@@ -80,7 +81,8 @@ class I3D:
 
 
 def _preprocess(videos: np.ndarray) -> tf.Tensor:
-    """uint8 [B, T, H, W, 3] -> float32 [B, T, 224, 224, 3] in [-1, 1], as the authors of the metric do it."""
+    """uint8 [B, T, H, W, C] -> float32 [B, T, 224, 224, 3] in [-1, 1], as the authors of the metric do it."""
+    videos = with_channels(videos, 3)
     frames = tf.reshape(tf.cast(videos, tf.float32), [-1, *videos.shape[2:]])
     # The first resize of TensorFlow, without half-pixel centres, is theirs.
     frames = tf.raw_ops.ResizeBilinear(images=frames, size=[_INPUT_SIZE, _INPUT_SIZE])

@@ -14,6 +14,7 @@ from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, curve_stati
 _CONTRAST = 64  # Levels: a pixel further than this from the background, in some channel, is one of the shape.
 _LEAST_IOU = 0.7
 _MOST_COLOUR_ERROR = 32  # Levels.
+_FAINT = 128  # Levels: the two above are less, in proportion, for a colour nearer to the background; no RGB one is.
 _LEAST_PIXELS = 10
 _LEAST_FRAME_SIZE = 16
 _MOST_CONTEXT = 3  # Frame 3 is the last that shows the largest shape, of 1.5 units, as a whole.
@@ -24,7 +25,8 @@ class LegalFutures(SampleMetric):
 
     A frame is right for a direction if two things hold. The mask of its shape and the true one there overlap, as
     intersection over union, by at least 0.7; and inside the true mask, its colour is wrong by at most 32 levels, as a
-    mean over pixels and channels. A frame does not count where the true shape is leaving the picture and has fewer
+    mean over pixels and channels; a grey shape that is fainter than any in colour is judged more strictly, in
+    proportion. A frame does not count where the true shape is leaving the picture and has fewer
     than 10 pixels left; while the shape is there as a whole every frame counts, however small it is.
     """
 
@@ -49,7 +51,7 @@ class LegalFutures(SampleMetric):
         }
 
     def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        size, given = config.frame_size, config.num_context
+        size, given = min(config.frame_shape[:2]), config.num_context
         needs = (
             (config.dataset == "shapes", "the dataset shapes, whose futures are known", config.dataset),
             (size >= _LEAST_FRAME_SIZE, f"frames of at least {_LEAST_FRAME_SIZE} pixels", size),
@@ -63,12 +65,16 @@ class LegalFutures(SampleMetric):
         """float64 [N + 2]: the share of samples that are legal up to and including each frame; of frames that are
         empty; the number of different directions among the legal samples."""
         futures = possible_futures(context, samples.shape[1], self._background)
-        masks, true_masks = self._masks(samples), self._masks(futures.frames)
+        contrast = np.abs(futures.colours.astype(int) - self._background).max(axis=1).min()
+        scale = min(1.0, contrast / _FAINT)
+        masks, true_masks = (self._masks(frames, scale * _CONTRAST) for frames in (samples, futures.frames))
         true_pixels = true_masks.sum(axis=(2, 3))
         counts = (true_pixels >= _LEAST_PIXELS) | (futures.whole & (true_pixels > 0))  # [P, N]
         right = np.ones([len(counts), *masks.shape[:2]], bool)  # [P, S, N]
         for p, t in np.argwhere(counts):
-            right[p, :, t] = _right(samples[:, t], masks[:, t], futures.frames[p, t], true_masks[p, t])
+            errors = _colour_errors(samples[:, t], futures.frames[p, t], true_masks[p, t])
+            right[p, :, t] = errors <= scale * _MOST_COLOUR_ERROR
+            right[p, :, t] &= _overlaps(masks[:, t], true_masks[p, t]) >= _LEAST_IOU
         legal = np.logical_and.accumulate(right, axis=2)
         directions = np.unique(futures.directions[legal[:, :, -1].any(axis=1)])
         # An empty frame is a fault only where the shape is in the picture, whatever its direction.
@@ -91,14 +97,17 @@ class LegalFutures(SampleMetric):
             "directions": mean_statistics(directions),
         }
 
-    def _masks(self, frames: np.ndarray) -> np.ndarray:
-        """Where the shape is: uint8 [..., 3] -> bool [...]."""
-        return (np.abs(frames.astype(np.int16) - self._background) > _CONTRAST).any(axis=-1)
+    def _masks(self, frames: np.ndarray, contrast: float) -> np.ndarray:
+        """Where the shape is: uint8 [..., C] -> bool [...]."""
+        return (np.abs(frames.astype(np.int16) - self._background) > contrast).any(axis=-1)
 
 
-def _right(frames: np.ndarray, masks: np.ndarray, true_frame: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
-    """Which of uint8 [S, H, W, 3], with the masks bool [S, H, W], are right: bool [S]."""
+def _overlaps(masks: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
+    """Intersection over union of bool [S, H, W] with [H, W]: [S]."""
     intersection = masks[:, true_mask].sum(axis=1)
-    union = masks.sum(axis=(1, 2)) + true_mask.sum() - intersection
-    errors = np.abs(frames[:, true_mask].astype(np.int16) - true_frame[true_mask]).mean(axis=(1, 2))
-    return (intersection / union >= _LEAST_IOU) & (errors <= _MOST_COLOUR_ERROR)
+    return intersection / (masks.sum(axis=(1, 2)) + true_mask.sum() - intersection)
+
+
+def _colour_errors(frames: np.ndarray, true_frame: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
+    """Mean absolute error of uint8 [S, H, W, C] inside the true mask: [S], in levels."""
+    return np.abs(frames[:, true_mask].astype(np.int16) - true_frame[true_mask]).mean(axis=(1, 2))

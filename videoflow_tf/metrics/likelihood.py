@@ -67,7 +67,7 @@ class BitsPerPixel(VideoMetric):
         bits = measurements.astype(np.float64)
         result = curve_statistics(bits.mean(axis=1))
         if self._draws > 1:
-            bound = importance_weighted_bits(bits, self._config.frame_size**2 * 3)
+            bound = importance_weighted_bits(bits, math.prod(self._config.frame_shape))
             result["importance_weighted"] = mean_statistics(bound)
         return result
 
@@ -80,7 +80,7 @@ def importance_weighted_bits(bits: np.ndarray, components: int) -> np.ndarray:
 
     Args:
       bits: float64 [V, draws, N], bits per pixel of every scored frame for independent draws of the noise.
-      components: of a frame, H x W x 3.
+      components: of a frame, H x W x C.
 
     Returns:
       float64 [V], bits per pixel.

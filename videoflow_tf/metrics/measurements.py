@@ -33,7 +33,7 @@ class Measurements:
           metric: its name.
           protocol: JSON values that the measurement depends on, besides the model, the video and its index.
           index: of the video.
-          video: uint8 [T, H, W, 3].
+          video: uint8 [T, H, W, C].
         """
         text = json.dumps([metric, protocol, self._model, index, video.shape], sort_keys=True)
         key = hashlib.sha256(text.encode() + np.ascontiguousarray(video).tobytes()).hexdigest()[:16]

@@ -108,9 +108,9 @@ class SampleMetric(Metric):
         """What is kept of one video; the same shape for every video.
 
         Args:
-          context: uint8 [K, H, W, 3], the frames given.
-          real: uint8 [N, H, W, 3], what really came after them.
-          samples: uint8 [num_samples, N, H, W, 3].
+          context: uint8 [K, H, W, C], the frames given.
+          real: uint8 [N, H, W, C], what really came after them.
+          samples: uint8 [num_samples, N, H, W, C].
         """
 
 
@@ -126,7 +126,7 @@ class VideoMetric(Metric):
           seed: of what is drawn.
 
         Returns:
-          A function of videos, uint8 [B, T, H, W, 3], and their indices, int64 [B], to what is kept of each, [B, ...].
+          A function of videos, uint8 [B, T, H, W, C], and their indices, int64 [B], to what is kept of each, [B, ...].
         """
 
 

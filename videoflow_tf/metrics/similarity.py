@@ -66,7 +66,7 @@ class SSIM(Similarity):
     unit = "1: equal"
 
     def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        if config.frame_size < _SSIM_WINDOW:
+        if min(config.frame_shape[:2]) < _SSIM_WINDOW:
             raise UserError(
                 f"ssim needs frames of at least {_SSIM_WINDOW} pixels, got {config.frame_size}; leave it out"
             )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.measurements import file_digest
 
@@ -44,15 +45,16 @@ class VGGFeatures:
         self._network = tf_keras.Model(network.input, [layer.output for layer in network.layers[1:]])
 
     def similarity(self, frame: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Of uint8 [H, W, 3] with each of uint8 [S, H, W, 3]: float32 [S], at most 1."""
+        """Of uint8 [H, W, C] with each of uint8 [S, H, W, C]: float32 [S], at most 1."""
+        frame, others = with_channels(frame, 3), with_channels(others, 3)
         step = _FRAMES_AT_A_TIME - 1
         batches = [np.concatenate([frame[None], others[i : i + step]]) for i in range(0, len(others), step)]
         return np.concatenate([self._similarity_to_first(batch).numpy() for batch in batches])
 
     def mean_pairwise_distance(self, frames: np.ndarray) -> float:
-        """Mean of 1 - similarity over all pairs of uint8 [S, H, W, 3], S >= 2."""
+        """Mean of 1 - similarity over all pairs of uint8 [S, H, W, C], S >= 2."""
         # The mean over pairs of |u_i - u_j|^2 / 2 is (S sum |u_i|^2 - |sum u_i|^2) / (S (S - 1)): sums will do.
-        sums, squares = None, None
+        frames, sums, squares = with_channels(frames, 3), None, None
         for i in range(0, len(frames), _FRAMES_AT_A_TIME):
             batch_sums, batch_squares = self._sums(frames[i : i + _FRAMES_AT_A_TIME])
             sums = batch_sums if sums is None else [a + b for a, b in zip(sums, batch_sums, strict=True)]

@@ -31,11 +31,18 @@ class NoiseFlow(tf.Module):
     """
 
     def __init__(
-        self, depth: int, width: int, rng: np.random.Generator, dtype: tf.DType, name: str = "noise_flow"
+        self,
+        num_channels: int,
+        depth: int,
+        width: int,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+        name: str = "noise_flow",
     ) -> None:
+        """`num_channels`: of a frame; `depth`: flow steps; `width`: hidden channels."""
         super().__init__(name=name)
-        self.squeeze = Squeeze(3, dtype)
-        channels = 4 * self.squeeze.num_channels
+        self.squeeze = Squeeze(num_channels, dtype)
+        channels = 4 * num_channels
         self.features = ConvBlock(channels, width, "gated", rng, dtype=dtype, name="features")
         self.steps = [
             FlowStep(
@@ -51,11 +58,11 @@ class NoiseFlow(tf.Module):
         """Noise within the bins, and its log density.
 
         Args:
-          images: v around [-0.5, 0.5), [N, H, W, 3].
-          noise: [N, H, W, 3], uniform in [0, 1); its Gaussian quantiles are e.
+          images: v around [-0.5, 0.5), [N, H, W, C].
+          noise: [N, H, W, C], uniform in [0, 1); its Gaussian quantiles are e.
 
         Returns:
-          u [N, H, W, 3] in (0, 1), log q(u | v) [N] in nats.
+          u [N, H, W, C] in (0, 1), log q(u | v) [N] in nats.
         """
         gaussian = self._gaussian(noise, images.dtype)
         features = self.features(self.squeeze.forward(images))
@@ -77,7 +84,7 @@ class NoiseFlow(tf.Module):
             y = step.initialize(y, condition=features)
 
     def _gaussian(self, noise: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """squeeze(e) [N, H/2, W/2, 12] from uniform noise [N, H, W, 3]."""
+        """squeeze(e) [N, H/2, W/2, 4C] from uniform noise [N, H, W, C]."""
         return self.squeeze.forward(tf.math.ndtri(tf.cast(noise, dtype) * (1 - 2 * _HALF_STEP) + _HALF_STEP))
 
 
@@ -109,17 +116,17 @@ class Dequantizer(tf.Module):
         self.noise_flow = None
         if config.dequantization == "variational":
             depth, width = config.dequantization_depth, config.dequantization_width
-            self.noise_flow = NoiseFlow(depth, width, rng, dtype)
+            self.noise_flow = NoiseFlow(config.channels, depth, width, rng, dtype)
 
     def __call__(self, video: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Continuous frames, and the log density of the noise in them.
 
         Args:
-          video: uint8 [B, T, H, W, 3].
+          video: uint8 [B, T, H, W, C].
           noise: uniform in [0, 1), of the video's shape or with 1 for B.
 
         Returns:
-          x around [-0.5, 0.5) [B, T, H, W, 3], log q(u | v) [B, T] in nats.
+          x around [-0.5, 0.5) [B, T, H, W, C], log q(u | v) [B, T] in nats.
         """
         if self.noise_flow is None:
             frames = pixels.from_uint8(video, noise, self._config, self._dtype)
@@ -134,7 +141,7 @@ class Dequantizer(tf.Module):
             self.noise_flow.initialize(*self._as_images(video, noise))
 
     def _as_images(self, video: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Both with time folded into the batch, [B*T, H, W, 3]; a pixel's value is the middle of its bin."""
+        """Both with time folded into the batch, [B*T, H, W, C]; a pixel's value is the middle of its bin."""
         noise = tf.broadcast_to(noise, tf.shape(video))
         middles = pixels.from_uint8(video, tf.constant(0.5), self._config, self._dtype)
         return tuple(tf.reshape(t, [-1, *video.shape[2:]]) for t in (middles, noise))

@@ -28,7 +28,7 @@ class FutureSampler:
     def __call__(
         self, context: np.ndarray, num_frames: int, temperature: float, seed: int, video: int, count: int
     ) -> np.ndarray:
-        """Samples number 0 to `count` - 1 of a video: uint8 [count, N, H, W, 3]. See `batches`."""
+        """Samples number 0 to `count` - 1 of a video: uint8 [count, N, H, W, C]. See `batches`."""
         return np.concatenate(list(self.batches(context, num_frames, temperature, seed, video, count)))
 
     def batches(
@@ -37,14 +37,14 @@ class FutureSampler:
         """Samples number 0 to `count` - 1 of a video, as many at a time as are drawn together.
 
         Args:
-          context: uint8 [K, H, W, 3].
+          context: uint8 [K, H, W, C].
           num_frames: N, frames to draw after the context.
           temperature: factor of every sigma in the prior.
           seed: of all samples.
           video: index of the video.
 
         Returns:
-          uint8 [n, N, H, W, 3] at a time, n at most the batch size.
+          uint8 [n, N, H, W, C] at a time, n at most the batch size.
 
         Raises:
           UserError: the model's frames are not finite.
@@ -65,7 +65,7 @@ class FutureSampler:
                 ) from None
 
     def _draw(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """context uint8 [1, K, H, W, 3], seeds int32 [n, 2] -> uint8 [n, N, H, W, 3]."""
+        """context uint8 [1, K, H, W, C], seeds int32 [n, 2] -> uint8 [n, N, H, W, C]."""
         frames = self._model.sample_frames(
             context, num_frames, temperature, seeds, copies=seeds.shape[0], frames_at_once=self._frames_at_once
         )

@@ -136,7 +136,7 @@ def build_flow(config: VideoFlowConfig, index: int, rng: np.random.Generator, dt
 
     `index`: of the level, 0 is nearest the pixels; `rng`: source of the initial weights.
     """
-    in_channels = 3 * 2**index
+    in_channels = config.channels * 2**index
     channels = 4 * in_channels
     coupling = COUPLINGS[config.coupling]
     steps = []

@@ -43,29 +43,31 @@ def to_uint8(x: tf.Tensor) -> tf.Tensor:
 
 
 def checked_video(
-    video: tf.Tensor, frame_size: int, least_frames: int, continuous_dtype: tf.DType | None = None
+    video: tf.Tensor, frame_shape: tuple[int, int, int], least_frames: int, continuous_dtype: tf.DType | None = None
 ) -> tf.Tensor:
-    """The video as a tensor [B, T, frame_size, frame_size, 3].
+    """The video as a tensor [B, T, H, W, C].
 
     Args:
-      video: uint8 [B, T, H, W, 3].
+      video: uint8 [B, T, H, W, C].
+      frame_shape: [H, W, C].
       least_frames: the smallest T that will do.
       continuous_dtype: another dtype that will do.
 
     Raises:
       UserError: the video is of another form; says what is wrong with it.
     """
-    video, size = tf.convert_to_tensor(video), frame_size
+    video = tf.convert_to_tensor(video)
+    height, width, channels = frame_shape
     if video.dtype != tf.uint8 and video.dtype != continuous_dtype:
         raise UserError(f"expected a video of dtype uint8, got {video.dtype.name}; convert it to values 0..255")
     if video.shape.rank != 5:
-        raise UserError(f"expected a video [batch, frames, {size}, {size}, 3], got shape {video.shape}")
-    if not video.shape[2:].is_compatible_with([size, size, 3]):
+        raise UserError(f"expected a video [batch, frames, {height}, {width}, {channels}], got shape {video.shape}")
+    if not video.shape[2:].is_compatible_with(frame_shape):
         raise UserError(
-            f"expected frames of {size}x{size} with 3 channels, got {video.shape[2:]}; resize the video "
-            "or choose another frame_size"
+            f"expected frames of {height}x{width} with {channels} channel{'s' * (channels > 1)}, got "
+            f"{video.shape[2:]}; resize the video or choose another frame_size and channels"
         )
     if video.shape[1] is not None and video.shape[1] < least_frames:
         frames = "1 frame" if least_frames == 1 else f"{least_frames} frames"
         raise UserError(f"expected at least {frames}, got {video.shape[1]}; give a longer video")
-    return tf.ensure_shape(video, [None, None, size, size, 3])
+    return tf.ensure_shape(video, [None, None, *frame_shape])

@@ -19,7 +19,7 @@ class TrainStep:
     # Nothing in here needs AutoGraph, whose reading of every function would take a good part of the tracing time.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One optimizer step on clips uint8 [B, T, H, W, 3]; noise follows (config.seed, step) alone.
+        """One optimizer step on clips uint8 [B, T, H, W, C]; noise follows (config.seed, step) alone.
 
         A step whose gradient is not finite counts as a step, but not in the mean of `bits_per_pixel`, and the package's
         Adam leaves the weights as they were; its `gradient_norm` tells.
@@ -50,7 +50,7 @@ class TrainStep:
         parts = self.config.accumulate_steps
         if parts == 1:
             return self._part_gradients(video, noise, seed)
-        videos, noises = (tf.stack(tf.split(t, parts)) for t in (video, noise))  # [parts, B/parts, T, H, W, 3]
+        videos, noises = (tf.stack(tf.split(t, parts)) for t in (video, noise))  # [parts, B/parts, T, H, W, C]
         bits, gradients = self._part_gradients(videos[0], noises[0], fold_in(seed, 0))
         variables = [v for _, v in gradients]
 
@@ -83,7 +83,7 @@ class TrainStep:
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Bits per pixel of clips uint8 [B, T, H, W, 3], with fixed noise."""
+        """Bits per pixel of clips uint8 [B, T, H, W, C], with fixed noise."""
         video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
         noise = self._replica_noise(video, as_seed(pixels.DEFAULT_SEED))
         self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video, dequantization_noise=noise))

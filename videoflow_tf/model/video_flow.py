@@ -32,7 +32,7 @@ from videoflow_tf.workdir import find_trained
 class VideoFlow(TrainStep, tf_keras.Model):
     """VideoFlow (Kumar et al. 2020): exact likelihood and sampling of video frames given the frames before.
 
-    A Keras model: `compile`, `fit`, `evaluate` and callbacks work on datasets of uint8 clips [B, T, H, W, 3], also
+    A Keras model: `compile`, `fit`, `evaluate` and callbacks work on datasets of uint8 clips [B, T, H, W, C], also
     under `tf.distribute`. All variables exist from construction on and start from `config.seed` alone; call
     `initialize` once before training. Videos are uint8, continuous frames are around [-0.5, 0.5).
     """
@@ -78,13 +78,13 @@ class VideoFlow(TrainStep, tf_keras.Model):
         dequantization_noise: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Bits per colour component of the frames after the context: -log2 p / (frames x H x W x 3).
+        """Bits per colour component of the frames after the context: -log2 p / (frames x H x W x C).
 
         Args:
-          video: uint8 [B, T, H, W, 3].
+          video: uint8 [B, T, H, W, C].
           num_context: frames given and not scored; default `config.num_context`. With `config.score_context` they
             are scored as well, and an unconditional model scores every frame.
-          dequantization_noise: [B, T, H, W, 3] in [0, 1), one slot per encoded frame ([B, T+1, ...] with
+          dequantization_noise: [B, T, H, W, C] in [0, 1), one slot per encoded frame ([B, T+1, ...] with
             `config.condition_on_first_frame`, which encodes the first frame twice).
           seed: int32 [2] or a whole number, of the noise where none is given; without it a fixed one, so that
             calls repeat.
@@ -93,7 +93,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
           float32 [B]
 
         Raises:
-          UserError: if the video is not uint8 [B, T, H, W, 3] of this model's frame size with T > num_context.
+          UserError: if the video is not uint8 [B, T, H, W, C] of this model's frames with T > num_context.
         """
         return tf.reduce_mean(self.frame_bits_per_pixel(video, num_context, dequantization_noise, seed), axis=1)
 
@@ -119,7 +119,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         start = 0 if scores_all else num_context + config.condition_on_first_frame
         log_prob = frame_log_probs(self.levels, frames, start, condition=self._condition(), seed=training_seed)
         log_prob -= slice_axis(log_q, start, axis=1)
-        components = config.frame_size**2 * 3
+        components = math.prod(config.frame_shape)
         # log P(v) >= log p(x) - log q(u | v) - n log 2 per component: the bins have volume 2^-n.
         bits = config.n_bits - log_prob / (components * math.log(2.0))
         if config.condition_on_first_frame and start == 0:
@@ -151,14 +151,14 @@ class VideoFlow(TrainStep, tf_keras.Model):
         Nested from the top level down, see `future.py`. Its samples are those of `sample_frames`.
 
         Args:
-          context: uint8 [B, C, H, W, 3]; or continuous frames in the model's dtype.
+          context: uint8 [B, C, H, W, C]; or continuous frames in the model's dtype.
           num_frames: T.
           temperature: factor of every sigma in the prior; 0 gives the conditional means.
-          dequantization_noise: [B, C, H, W, 3] in [0, 1), slots as in `bits_per_pixel`; default a fixed draw, so that
+          dequantization_noise: [B, C, H, W, C] in [0, 1), slots as in `bits_per_pixel`; default a fixed draw, so that
             what follows is a function of the context alone.
 
         Returns:
-          Distribution with batch shape [B] and event shape [T, H, W, 3].
+          Distribution with batch shape [B] and event shape [T, H, W, C].
         """
         if not tf.is_tensor(num_frames) and num_frames < 1:
             raise UserError(f"num_frames must be at least 1, got {num_frames}")
@@ -175,7 +175,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         copies: int | tf.Tensor = 1,
         frames_at_once: int | None = None,
     ) -> tf.Tensor:
-        """Samples of the frames after a context, continuous: [copies, B, T, H, W, 3].
+        """Samples of the frames after a context, continuous: [copies, B, T, H, W, C].
 
         Args: as for `predict_frames`; `seed` may be int32 [copies * B, 2], one for each sample.
           copies: samples of every context.
@@ -195,7 +195,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         )
 
     def _encode_context(self, context: tf.Tensor, noise: tf.Tensor | None) -> list[LevelLatents]:
-        """Latents of every level of the frames given, uint8 or continuous [B, K, H, W, 3]."""
+        """Latents of every level of the frames given, uint8 or continuous [B, K, H, W, C]."""
         context = self._checked_video(context, least_frames=int(self.config.conditional), continuous=True)
         frames, _ = self._dequantize(context, noise, None, same_for_all=True)
         return encode_frames(self.levels, frames).levels
@@ -211,7 +211,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         """Samples the frames after a context.
 
         Args:
-          context: uint8 [B, C, H, W, 3], C >= 1 of any length.
+          context: uint8 [B, C, H, W, C], C >= 1 of any length.
           num_frames: T >= 1, also far beyond the length trained on.
           temperature: factor of every sigma in the prior; 0 gives the conditional means.
           seed: int32 [2], or a whole number; without it a fresh one. Or int32 [B, 2], one for every video: its frames
@@ -219,7 +219,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
           dequantization_noise: of the context, as in `future`.
 
         Returns:
-          uint8 [B, T, H, W, 3]
+          uint8 [B, T, H, W, C]
 
         Raises:
           UserError: for a context of another form, num_frames < 1 or a negative temperature.
@@ -258,7 +258,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.
 
-        frames: continuous [B, T, H, W, 3] in the model's dtype; uint8 ones are dequantised first, with
+        frames: continuous [B, T, H, W, C] in the model's dtype; uint8 ones are dequantised first, with
         `dequantization_noise` or a fixed draw.
         """
         frames = self._checked_video(frames, least_frames=1, continuous=True)
@@ -267,7 +267,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         return [clip.latents for clip in encode_frames(self.levels, frames).levels]
 
     def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
-        """The inverse of `encode`: continuous frames [B, T, H, W, 3]."""
+        """The inverse of `encode`: continuous frames [B, T, H, W, C]."""
         x = None
         for level, z in zip(reversed(self.levels), reversed(latents), strict=True):
             x = level.decode(z, x)
@@ -282,7 +282,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         zero mean and unit variance per channel over the batch.
 
         Args:
-          batch: uint8 [N, T, H, W, 3]; N large.
+          batch: uint8 [N, T, H, W, C]; N large.
           seed: int32 [2], of the dequantisation noise; default from `config.seed`.
 
         Raises:
@@ -320,7 +320,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         seed: tf.Tensor | None,
         same_for_all: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The frames to encode, continuous [B, T, H, W, 3], T one more with `condition_on_first_frame`, and the log
+        """The frames to encode, continuous [B, T, H, W, C], T one more with `condition_on_first_frame`, and the log
         density [B, T] of their noise.
 
         same_for_all: one draw of noise for every video of the batch, so that a video's is not a matter of its place.
@@ -331,7 +331,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         return self.dequantizer(video, self._noise(video, noise, seed, same_for_all))
 
     def _encoded(self, video: tf.Tensor) -> tf.Tensor:
-        """The frames that are encoded, [B, T, H, W, 3]: with `condition_on_first_frame` the first one twice, T + 1."""
+        """The frames that are encoded, [B, T, H, W, C]: with `condition_on_first_frame` the first one twice, T + 1."""
         return tf.concat([video[:, :1], video], axis=1) if self.config.condition_on_first_frame else video
 
     def _noise(
@@ -354,4 +354,4 @@ class VideoFlow(TrainStep, tf_keras.Model):
     def _checked_video(self, video: tf.Tensor, least_frames: int, continuous: bool = False) -> tf.Tensor:
         """The video as a tensor, or a `UserError`; `continuous`: frames in the model's dtype will do."""
         dtype = self.float_dtype if continuous else None
-        return pixels.checked_video(video, self.config.frame_size, least_frames, dtype)
+        return pixels.checked_video(video, self.config.frame_shape, least_frames, dtype)

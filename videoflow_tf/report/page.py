@@ -58,7 +58,9 @@ def report_page(workdir: str | Path) -> str:
     latest = latest_checkpoint(workdir)
     step = 0 if latest is None else latest[1]
     title = f"VideoFlow: {workdir.resolve().name}"
-    summary = f"Dataset {config.dataset}, {config.frame_size} x {config.frame_size} pixels, {config.num_context} "
+    height, width, channels = config.frame_shape
+    kind = "pixels" if channels == 3 else "grey pixels"
+    summary = f"Dataset {config.dataset}, {height} x {width} {kind}, {config.num_context} "
     summary += f"frame{'s' * (config.num_context > 1)} given; {step:,} of {config.train_steps:,} training steps."
     body = "".join(f"<section><h2>{name}</h2>{content}</section>\n" for name, content in sections.items() if content)
     return (

@@ -76,7 +76,7 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
 
     Args:
       model: a trained model.
-      video: uint8 [T, H, W, 3].
+      video: uint8 [T, H, W, C].
       seed: of the dequantisation noise.
 
     Returns:
@@ -116,14 +116,13 @@ def _check_conditional(config: VideoFlowConfig) -> None:
 
 
 def _frame_noise(config: VideoFlowConfig, length: int, seed: tuple[int, int]) -> tf.Tensor:
-    """[length, H, W, 3], each frame's a function of the seed and its number."""
-    shape = [config.frame_size, config.frame_size, 3]
+    """[length, H, W, C], each frame's a function of the seed and its number."""
     seeds = [fold_in(tf.constant(seed), t) for t in range(length)]
-    return tf.stack([pixels.dequantization_noise(shape, frame_seed) for frame_seed in seeds])
+    return tf.stack([pixels.dequantization_noise(config.frame_shape, frame_seed) for frame_seed in seeds])
 
 
 def _scorer(model: VideoFlow, num_context: int) -> Callable[[np.ndarray, tf.Tensor], tf.Tensor]:
-    """Bits per pixel [B, T - num_context] of uint8 [B, T, H, W, 3] with noise of that shape."""
+    """Bits per pixel [B, T - num_context] of uint8 [B, T, H, W, C] with noise of that shape."""
 
     @tf.function(autograph=False, reduce_retracing=True)
     def frame_bits(video: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:

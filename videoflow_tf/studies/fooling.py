@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
 
@@ -30,7 +31,7 @@ def study_page(
     The page knows the answers: it is for visitors who do not look at its source.
 
     Args:
-      real, generated: uint8 [N, T, H, H, 3] and [M, T, H, H, 3].
+      real, generated: uint8 [N, T, H, W, C] and [M, T, H, W, C].
       seconds: how long a clip is shown, over and over if it is shorter.
       frames_per_second: its speed.
       protocol: how the clips were made; kept in the page.
@@ -52,7 +53,8 @@ def study_page(
         "id": hashlib.sha256(json.dumps([clips, protocol]).encode()).hexdigest()[:12],
         "clips": clips,
         "num_frames": real.shape[1],
-        "frame_size": real.shape[2],
+        "height": real.shape[2],
+        "width": real.shape[3],
         "seconds": seconds,
         "frames_per_second": frames_per_second,
         "protocol": protocol,
@@ -109,9 +111,9 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 
 
 def _film(clip: np.ndarray) -> str:
-    """uint8 [T, H, W, 3] as one PNG, the frames side by side, in a data URL."""
+    """uint8 [T, H, W, C] as one PNG, the frames side by side, in a data URL."""
     data = io.BytesIO()
-    Image.fromarray(np.concatenate(clip, axis=1)).save(data, "PNG", optimize=True)
+    Image.fromarray(with_channels(np.concatenate(clip, axis=1), 3)).save(data, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 

@@ -34,7 +34,7 @@ def build_study(arguments: StudyArguments) -> Path:
 
 
 def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np.ndarray, Protocol]:
-    """Real and generated clips, context included: uint8 [num_videos, K + num_frames, H, W, 3] each, and the protocol.
+    """Real and generated clips, context included: uint8 [num_videos, K + num_frames, H, W, C] each, and the protocol.
 
     With `same_videos` the very videos are continued that are shown as real ones, else the next `num_videos` of the
     split.

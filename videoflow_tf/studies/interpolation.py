@@ -27,8 +27,8 @@ from videoflow_tf.training.checkpoints import load_workdir
 class Interpolation(NamedTuple):
     """What lies between two frames."""
 
-    frames: np.ndarray  # uint8 [steps, H, W, 3]
-    ends: np.ndarray  # uint8 [2, H, W, 3], the two frames.
+    frames: np.ndarray  # uint8 [steps, H, W, C]
+    ends: np.ndarray  # uint8 [2, H, W, C], the two frames.
     channels: dict[int, int]  # level -> the channel that was chosen by its rank, from 0; empty if all change.
 
 
@@ -63,7 +63,7 @@ def interpolate(
 
     Args:
       model: a trained model.
-      ends: uint8 [2, H, W, 3].
+      ends: uint8 [2, H, W, C].
       num_steps: frames to decode, both ends included, at least 2.
       levels: whose latents change; 0 is nearest the pixels.
       channel_rank: change in each level only the channel with the n-th largest squared difference between the two
@@ -91,7 +91,7 @@ def interpolate(
 
 
 def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
-    """The first frame of a video and the last of the same or another one: uint8 [2, H, W, 3], and where they are from.
+    """The first frame of a video and the last of the same or another one: uint8 [2, H, W, C], and where they are from.
 
     Raises:
       UserError: the dataset is missing, or has too few videos or frames.

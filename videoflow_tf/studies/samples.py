@@ -28,9 +28,9 @@ from videoflow_tf.training.checkpoints import load_workdir
 class Futures:
     """Sampled futures of V videos, S of each."""
 
-    context: np.ndarray  # uint8 [V, K, H, W, 3]
-    samples: np.ndarray  # uint8 [V, S, N, H, W, 3]
-    future: np.ndarray | None  # uint8 [V, N, H, W, 3], the real one; None if the videos are shorter
+    context: np.ndarray  # uint8 [V, K, H, W, C]
+    samples: np.ndarray  # uint8 [V, S, N, H, W, C]
+    future: np.ndarray | None  # uint8 [V, N, H, W, C], the real one; None if the videos are shorter
     choose: str | None  # The metric by which to show the best and the worst alone.
     protocol: Protocol
 
@@ -144,7 +144,7 @@ def save_futures(
 
 
 def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The samples of a video to show, [N, H, W, 3] each, by their labels."""
+    """The samples of a video to show, [N, H, W, C] each, by their labels."""
     samples = futures.samples[video]
     if values is None:
         return {f"sample {s + 1}": frames for s, frames in enumerate(samples)}

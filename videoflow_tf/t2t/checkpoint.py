@@ -30,14 +30,16 @@ _TRAINER = re.compile(r"(training|losses_avg|train_stats)/.+|beta[12]_power(_\d+
 _SLOT = re.compile(r"(?P<variable>.+)/(Adam|AdamW|Adafactor|Momentum|RMSProp|Adagrad|Adadelta)(_\d+)?")
 
 
-def load_model(checkpoint_prefix: str | Path, hparams: Mapping[str, Any], frame_size: int | None = None) -> VideoFlow:
+def load_model(
+    checkpoint_prefix: str | Path, hparams: Mapping[str, Any], frame_size: int | str | None = None
+) -> VideoFlow:
     """A model with the weights of an official checkpoint.
 
     Args:
       checkpoint_prefix: path of a TensorFlow 1 checkpoint without its ending, such as `.../model.ckpt-1000`.
       hparams: official hyperparameters by name; see `config_from_hparams`.
-      frame_size: height and width of a frame. Default: as in `config_from_hparams`; before its 64, the `frame_size` in
-        a file config.json beside the checkpoint.
+      frame_size: height and width of a frame, one number. Default: as in `config_from_hparams`; before its 64, the
+        `frame_size` in a file config.json beside the checkpoint.
 
     Raises:
       UserError: for hyperparameters as in `config_from_hparams`; if the checkpoint cannot be read; if variables of the
@@ -64,7 +66,7 @@ def import_checkpoint(
     checkpoint_prefix: str | Path,
     hparams: Mapping[str, Any],
     workdir: str | Path,
-    frame_size: int | None = None,
+    frame_size: int | str | None = None,
     dataset: str | None = None,
 ) -> tuple[VideoFlowConfig, int]:
     """Makes a workdir of an official checkpoint: the run as if trained here to the checkpoint's step, with a fresh

@@ -97,14 +97,14 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
     return hparams
 
 
-def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | None = None) -> VideoFlowConfig:
+def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | str | None = None) -> VideoFlowConfig:
     """The configuration that the official hyperparameters describe.
 
     Args:
       hparams: official names and values; a missing name has its official default. A mapping with the keys `hparams`
         and `frame_size` is read as these two.
-      frame_size: height and width of a frame; it is no official hyperparameter but a property of the dataset. Default:
-        `hparams["frame_size"]`, or 64.
+      frame_size: height and width of a frame, one number; it is no official hyperparameter but a property of the
+        dataset. Default: `hparams["frame_size"]`, or 64.
 
     Raises:
       UserError: for an unknown name, or a value that the official code or this package cannot run.
@@ -122,7 +122,7 @@ def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | None = Non
     if fields["conditional"]:  # The official code then learns the top prior of frames without a past, whatever it says.
         fields["top_prior"] = "learned"
     dilations = [1, *(rate + 1 for rate in h["latent_dilation_rates"])] if h["latent_apply_dilations"] else [1]
-    return VideoFlowConfig(
+    config = VideoFlowConfig(
         **fields,
         frame_size=frame_size,
         latent_dilations=tuple(dilations),
@@ -136,6 +136,10 @@ def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | None = Non
         num_eval_frames=inputs + targets,
         warmup_steps=h["learning_rate_warmup_steps"] if ours["learning_rate_schedule"] else 0,
     )
+    height, width, _ = config.frame_shape
+    if height != width:
+        raise UserError(f"official models are imported with square RGB frames alone, got frame_size={frame_size}")
+    return config
 
 
 def split_record(hparams: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

@@ -23,7 +23,7 @@ class _Exported(tf.Module):
     def __init__(self, model: VideoFlow) -> None:
         super().__init__()
         config = model.config
-        frame = [config.frame_size, config.frame_size, 3]
+        frame = config.frame_shape
         seed = tf.TensorSpec([2], tf.int32, name="seed")
 
         @tf.function(
@@ -50,9 +50,9 @@ def export_model(model: VideoFlow, folder: str | Path) -> None:
 
     Signatures, with any batch size B and lengths T, N, and K = `config.num_context`:
 
-        predict(context uint8 [B, K, H, W, 3], num_frames int32 [], temperature float32 [], seed int32 [2])
-            -> {"frames": uint8 [B, N, H, W, 3]}
-        bits_per_pixel(video uint8 [B, T, H, W, 3], seed int32 [2])
+        predict(context uint8 [B, K, H, W, C], num_frames int32 [], temperature float32 [], seed int32 [2])
+            -> {"frames": uint8 [B, N, H, W, C]}
+        bits_per_pixel(video uint8 [B, T, H, W, C], seed int32 [2])
             -> {"bits_per_pixel": float32 [B]}
 
     The first `config.num_context` frames of `video` are given, the others scored. `description.json` in the folder
