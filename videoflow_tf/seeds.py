@@ -7,7 +7,7 @@ one for each of N samples: none of them then depends on which others are drawn w
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -44,18 +44,24 @@ def fold_in(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
 
 def standard_normal(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Gaussian noise; with seeds [N, 2] each of the N = shape[0] parts is drawn from its own."""
-
-    def draw(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return tf.random.stateless_normal(shape, seed, dtype=dtype, alg=ALGORITHM)
-
-    if seed.shape.rank == 2:
-        return tf.map_fn(lambda one: draw(shape[1:], one), seed, fn_output_signature=dtype)
-    return draw(shape, seed)
+    return _each(lambda *args: tf.random.stateless_normal(*args, dtype=dtype, alg=ALGORITHM), shape, seed, dtype)
 
 
 def uniform(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Numbers in [0, 1): float32 of that shape; `seed` is int32 [2]."""
-    return tf.random.stateless_uniform(shape, seed, alg=ALGORITHM)
+    """Numbers in [0, 1): float32 of that shape; with seeds [N, 2] as `standard_normal`."""
+    return _each(lambda *args: tf.random.stateless_uniform(*args, alg=ALGORITHM), shape, seed, tf.float32)
+
+
+def _each(
+    draw: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    shape: Sequence[int] | tf.Tensor,
+    seed: tf.Tensor,
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """draw(shape, seed); of seeds [N, 2] one draw of shape[1:] for each."""
+    if tf.convert_to_tensor(seed).shape.rank != 2:
+        return draw(shape, seed)
+    return tf.map_fn(lambda one: draw(shape[1:], one), seed, fn_output_signature=dtype)
 
 
 def uniform_int(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor, below: int) -> tf.Tensor:

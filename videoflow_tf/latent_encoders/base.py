@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bijectors.fast_forms import slice_axis
+from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
 from videoflow_tf.networks.network import Weights
 from videoflow_tf.seeds import standard_normal
@@ -113,7 +113,9 @@ class WindowEncoder(LatentEncoder):
     ) -> DiagonalGaussian:
         windows, level = self._as_batch(latents, level, start)
         gaussian = self._with_skip(self.apply(self.fold(), windows, level, seed), windows)
-        shape = tf.concat([tf.shape(latents)[:1], [-1], tf.shape(gaussian.mean)[1:]], axis=0)
+        batch, frames = sizes(latents, 2)
+        # Fewer frames than the window have no such Gaussian; how many there are may be known at run time alone.
+        shape = [batch, tf.maximum(frames - start, 0), *gaussian.mean.shape[1:]]
         return DiagonalGaussian(*(tf.reshape(t, shape) for t in gaussian))
 
     def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:

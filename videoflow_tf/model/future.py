@@ -8,11 +8,13 @@ to it, in `likelihood.py` and `sampler.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from videoflow_tf.model import checks
 from videoflow_tf.model.level import Level
 from videoflow_tf.model.likelihood import encode_frames, frame_log_probs, latent_log_probs
 from videoflow_tf.model.prior import LevelLatents
@@ -157,6 +159,24 @@ class Future(tfd.TransformedDistribution):
 
     def _sample_n(self, n: int | tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         return self.distribution.draw(n, seed, decode_first=True)
+
+
+class FramesFuture(Future):
+    """The `Future` of the lowest level, whose values are frames, continuous as of `VideoFlow.dequantize`.
+
+    `log_prob` refuses what cannot be such frames: whole numbers (a `UserError`), and videos in 0..1 or 0..255 (as of
+    `checks.require`).
+    """
+
+    # These two, because TFP then makes numbers of the distribution's dtype of every value.
+    def _call_log_prob(self, value: tf.Tensor, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_log_prob(checks.checked_floats(value), name, **kwargs)
+
+    def _call_prob(self, value: tf.Tensor, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_prob(checks.checked_floats(value), name, **kwargs)
+
+    def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
+        return super()._log_prob(checks.checked_density_input(x))
 
 
 def flatten_samples(value: tf.Tensor, context: tf.Tensor) -> tuple[tf.Tensor, int | tf.Tensor, tf.Tensor]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.model import pixels
-from videoflow_tf.seeds import as_seed, fold_in, split_seed
+from videoflow_tf.seeds import fold_in, split_seed
 
 
 class TrainStep:
@@ -74,7 +74,7 @@ class TrainStep:
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
             training_seed = seed if self._is_noisy() else None
-            bits = self.frame_bits_per_pixel(video, dequantization_noise=noise, training_seed=training_seed)
+            bits = self.frame_bits_per_pixel(video, None, noise, training_seed=training_seed)
             bits = tf.reduce_mean(bits, axis=1)
             loss = tf.reduce_mean(bits) / self.distribute_strategy.num_replicas_in_sync
         gradients = zip(tape.gradient(loss, variables), variables, strict=True)
@@ -83,10 +83,9 @@ class TrainStep:
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Bits per pixel of clips uint8 [B, T, H, W, C], with fixed noise."""
+        """Bits per pixel of clips uint8 [B, T, H, W, C], with the same fixed noise for each, wherever it stands."""
         video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
-        noise = self._replica_noise(video, as_seed(pixels.DEFAULT_SEED))
-        self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video, dequantization_noise=noise))
+        self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
 
     def _is_noisy(self) -> bool:

@@ -17,9 +17,9 @@ import videoflow_tf
 from bijectors.fast_forms import slice_axis
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.model import pixels
+from videoflow_tf.model import checks, pixels
 from videoflow_tf.model.dequantization import Dequantizer
-from videoflow_tf.model.future import Future
+from videoflow_tf.model.future import FramesFuture
 from videoflow_tf.model.level import Level, build_flow
 from videoflow_tf.model.likelihood import encode_frames, frame_log_probs
 from videoflow_tf.model.prior import LatentPrior, LevelLatents
@@ -86,14 +86,15 @@ class VideoFlow(TrainStep, tf_keras.Model):
             are scored as well, and an unconditional model scores every frame.
           dequantization_noise: [B, T, H, W, C] in [0, 1), one slot per encoded frame ([B, T+1, ...] with
             `config.condition_on_first_frame`, which encodes the first frame twice).
-          seed: int32 [2] or a whole number, of the noise where none is given; without it a fixed one, so that
-            calls repeat.
+          seed: a whole number or two, of the noise where none is given; or int32 [B, 2], one for every video. Without
+            it a fixed draw, the same for every video, so that calls repeat and a video's place is of no consequence.
 
         Returns:
           float32 [B]
 
         Raises:
-          UserError: if the video is not uint8 [B, T, H, W, C] of this model's frames with T > num_context.
+          UserError: if the video is not uint8 [B, T, H, W, C] of this model's frame size with B > 0 and
+            T > num_context. Where a traced function does not know the shape, an InvalidArgumentError at run time.
         """
         return tf.reduce_mean(self.frame_bits_per_pixel(video, num_context, dequantization_noise, seed), axis=1)
 
@@ -114,7 +115,8 @@ class VideoFlow(TrainStep, tf_keras.Model):
         if num_context < 0:
             raise UserError(f"num_context must be at least 0, got {num_context}")
         scores_all = config.score_context or not config.conditional
-        video = self._checked_video(video, least_frames=1 if scores_all else num_context + 1)
+        least_frames = 1 if scores_all else num_context + 1
+        video = checks.checked_video(video, config.frame_shape, least_frames)
         frames, log_q = self._dequantize(video, dequantization_noise, seed)
         start = 0 if scores_all else num_context + config.condition_on_first_frame
         log_prob = frame_log_probs(self.levels, frames, start, condition=self._condition(), seed=training_seed)
@@ -145,25 +147,28 @@ class VideoFlow(TrainStep, tf_keras.Model):
         num_frames: int | tf.Tensor,
         temperature: float | tf.Tensor = 1.0,
         dequantization_noise: tf.Tensor | None = None,
-    ) -> Future:
+    ) -> FramesFuture:
         """p(x_{C+1..C+T} | x_1..x_C), the distribution of the continuous frames after a context.
 
         Nested from the top level down, see `future.py`. Its samples are those of `sample_frames`.
 
         Args:
-          context: uint8 [B, C, H, W, C]; or continuous frames in the model's dtype.
+          context: uint8 [B, C, H, W, C]; or continuous frames in the model's dtype, as of `dequantize`.
           num_frames: T.
           temperature: factor of every sigma in the prior; 0 gives the conditional means.
           dequantization_noise: [B, C, H, W, C] in [0, 1), slots as in `bits_per_pixel`; default a fixed draw, so that
             what follows is a function of the context alone.
 
         Returns:
-          Distribution with batch shape [B] and event shape [T, H, W, C].
+          Distribution with batch shape [B] and event shape [T, H, W, C], over frames as of `dequantize`.
+
+        Raises:
+          UserError, InvalidArgumentError: as for `predict_frames`; also for continuous frames on another scale.
         """
-        if not tf.is_tensor(num_frames) and num_frames < 1:
-            raise UserError(f"num_frames must be at least 1, got {num_frames}")
+        num_frames = checks.checked_count(num_frames, "num_frames")
+        temperature = checks.checked_temperature(temperature, self.float_dtype)
         known = self._encode_context(context, dequantization_noise)
-        return Future(self.levels, known, num_frames, temperature, self._condition())
+        return FramesFuture(self.levels, known, num_frames, temperature, self._condition())
 
     def sample_frames(
         self,
@@ -182,6 +187,10 @@ class VideoFlow(TrainStep, tf_keras.Model):
           frames_at_once: that pass the flow together at most, a matter of memory and speed alone; see
             `sampler.sample_frames`.
         """
+        num_frames, copies = (
+            checks.checked_count(n, name) for n, name in ((num_frames, "num_frames"), (copies, "copies"))
+        )
+        temperature = checks.checked_temperature(temperature, self.float_dtype)
         known = self._encode_context(context, dequantization_noise)
         return sample_frames(
             self.levels,
@@ -196,8 +205,8 @@ class VideoFlow(TrainStep, tf_keras.Model):
 
     def _encode_context(self, context: tf.Tensor, noise: tf.Tensor | None) -> list[LevelLatents]:
         """Latents of every level of the frames given, uint8 or continuous [B, K, H, W, C]."""
-        context = self._checked_video(context, least_frames=int(self.config.conditional), continuous=True)
-        frames, _ = self._dequantize(context, noise, None, same_for_all=True)
+        context = self._checked_context(context, continuous=True)
+        frames, _ = self._dequantize(context, noise, None)
         return encode_frames(self.levels, frames).levels
 
     def predict_frames(
@@ -222,38 +231,53 @@ class VideoFlow(TrainStep, tf_keras.Model):
           uint8 [B, T, H, W, C]
 
         Raises:
-          UserError: for a context of another form, num_frames < 1 or a negative temperature.
-          tf.errors.InvalidArgumentError: if the frames are not finite. XLA drops this check: within a function of
-            your own that is compiled with `jit_compile=True`, look at `future(...).sample` yourself.
+          UserError: for a context of another form, num_frames < 1 or a temperature that is negative or not finite.
+          tf.errors.InvalidArgumentError: for the same where a traced function, as an exported one, does not know it
+            before; and if the frames are not finite. XLA drops these checks: within a function of your own that is
+            compiled with `jit_compile=True`, look at `future(...).sample` yourself.
         """
-        seed = as_seed(seed)
+        context = self._checked_context(context)
+        num_frames = checks.checked_count(num_frames, "num_frames")
+        temperature = checks.checked_temperature(temperature, self.float_dtype)
         if not tf.executing_eagerly():
-            return self._predict_frames(context, num_frames, temperature, seed, dequantization_noise)
-        context = self._checked_video(context, least_frames=int(self.config.conditional))
-        if int(num_frames) < 1:
-            raise UserError(f"num_frames must be at least 1, got {int(num_frames)}")
-        if not (math.isfinite(float(temperature)) and temperature >= 0):
-            raise UserError(f"temperature must be a number from 0 on, got {float(temperature)}")
+            return self._predict_frames(context, num_frames, temperature, as_seed(seed), dequantization_noise)
         # Traced once per shape of the context, for every number of frames and temperature.
         return self._compiled_predict_frames(
-            context,
-            tf.convert_to_tensor(num_frames, tf.int32),
-            tf.convert_to_tensor(temperature, self.float_dtype),
-            seed,
-            dequantization_noise,
+            context, tf.constant(num_frames), temperature, as_seed(seed), dequantization_noise
         )
 
     def _predict_frames(
         self,
         context: tf.Tensor,
         num_frames: int | tf.Tensor,
-        temperature: float | tf.Tensor,
+        temperature: tf.Tensor,
         seed: tf.Tensor,
         noise: tf.Tensor | None,
     ) -> tf.Tensor:
-        if tf.is_tensor(num_frames):
-            tf.debugging.assert_positive(num_frames, "num_frames must be at least 1")
         return pixels.to_uint8(self.sample_frames(context, num_frames, temperature, seed, noise)[0])
+
+    def dequantize(
+        self, video: tf.Tensor, dequantization_noise: tf.Tensor | None = None, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """8-bit pixels to the continuous frames that `future`, `encode` and its densities are about.
+
+        Args: as for `bits_per_pixel`, the noise with one slot per frame of `video`.
+
+        Returns:
+          [B, T, H, W, C] in the model's dtype, in [-0.5, 0.5); `quantize` gives the pixels back, in the bits that the
+          model keeps (with the official code's scaling but for a grey level).
+        """
+        video = checks.checked_video(video, self.config.frame_shape, least_frames=1)
+        return self.dequantizer(video, self._noise(video, dequantization_noise, seed))[0]
+
+    @staticmethod
+    def quantize(frames: tf.Tensor) -> tf.Tensor:
+        """Continuous frames of any shape to 8-bit pixels, uint8; as `predict_frames` does with its samples.
+
+        Raises:
+          tf.errors.InvalidArgumentError: a frame is not finite.
+        """
+        return pixels.to_uint8(frames)
 
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.
@@ -261,7 +285,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         frames: continuous [B, T, H, W, C] in the model's dtype; uint8 ones are dequantised first, with
         `dequantization_noise` or a fixed draw.
         """
-        frames = self._checked_video(frames, least_frames=1, continuous=True)
+        frames = checks.checked_video(frames, self.config.frame_shape, 1, self.float_dtype)
         if frames.dtype == tf.uint8:
             frames, _ = self.dequantizer(frames, self._noise(frames, dequantization_noise, None))
         return [clip.latents for clip in encode_frames(self.levels, frames).levels]
@@ -291,8 +315,7 @@ class VideoFlow(TrainStep, tf_keras.Model):
         if int(self.step.numpy()) > 0:
             raise UserError(f"the model has been trained for {int(self.step.numpy())} steps; initialize a new one")
         seed = (self.config.seed, 0) if seed is None else seed
-        batch = self._checked_video(batch, least_frames=1)
-        batch = self._encoded(batch)
+        batch = self._encoded(checks.checked_video(batch, self.config.frame_shape, least_frames=1))
         noise = self._noise(batch, None, seed)
         self.dequantizer.initialize(batch, noise)
         frames, _ = self.dequantizer(batch, noise)
@@ -318,40 +341,32 @@ class VideoFlow(TrainStep, tf_keras.Model):
         video: tf.Tensor,
         noise: tf.Tensor | None,
         seed: tf.Tensor | None,
-        same_for_all: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The frames to encode, continuous [B, T, H, W, C], T one more with `condition_on_first_frame`, and the log
-        density [B, T] of their noise.
-
-        same_for_all: one draw of noise for every video of the batch, so that a video's is not a matter of its place.
-        """
+        density [B, T] of their noise."""
         video = self._encoded(video)
         if video.dtype != tf.uint8:
             return video, tf.zeros(tf.shape(video)[:2], self.float_dtype)
-        return self.dequantizer(video, self._noise(video, noise, seed, same_for_all))
+        return self.dequantizer(video, self._noise(video, noise, seed))
 
     def _encoded(self, video: tf.Tensor) -> tf.Tensor:
         """The frames that are encoded, [B, T, H, W, C]: with `condition_on_first_frame` the first one twice, T + 1."""
         return tf.concat([video[:, :1], video], axis=1) if self.config.condition_on_first_frame else video
 
-    def _noise(
-        self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None, same_for_all: bool = False
-    ) -> tf.Tensor:
-        """The noise given, checked against the video that it is for, or a draw."""
+    def _noise(self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None) -> tf.Tensor:
+        """The noise given, or a draw; without a seed one for all videos of the batch, [1, T, H, W, C]."""
         if noise is None:
-            shape = tf.shape(video)
-            shape = tf.concat([[1], shape[1:]], axis=0) if same_for_all else shape
+            shape = tf.shape(video) if seed is not None else tf.concat([[1], tf.shape(video)[1:]], axis=0)
             return pixels.dequantization_noise(shape, as_seed(pixels.DEFAULT_SEED if seed is None else seed))
-        noise = tf.convert_to_tensor(noise)
-        # One noise for all videos of the batch will do.
-        if not (noise.shape.is_compatible_with(video.shape) or noise.shape.is_compatible_with([1, *video.shape[1:]])):
-            raise UserError(f"dequantization_noise must be of shape {video.shape}, got {noise.shape}")
-        return noise
+        return checks.checked_noise(noise, video)
 
     def _noise_shape(self, video_shape: tf.Tensor) -> tf.Tensor:
         return video_shape + tf.constant([0, int(self.config.condition_on_first_frame), 0, 0, 0])
 
-    def _checked_video(self, video: tf.Tensor, least_frames: int, continuous: bool = False) -> tf.Tensor:
-        """The video as a tensor, or a `UserError`; `continuous`: frames in the model's dtype will do."""
+    def _checked_context(self, context: tf.Tensor, continuous: bool = False) -> tf.Tensor:
+        """The frames given as a tensor [B, C, H, W, C]; `continuous`: frames in the model's dtype will do."""
         dtype = self.float_dtype if continuous else None
-        return pixels.checked_video(video, self.config.frame_shape, least_frames, dtype)
+        context = checks.checked_video(context, self.config.frame_shape, int(self.config.conditional), dtype)
+        if context.shape[1] is None:
+            raise UserError("the number of frames given must be known when a function is traced; declare its shape")
+        return context if context.dtype == tf.uint8 else checks.checked_context(context, self.config)
