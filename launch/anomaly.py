@@ -8,6 +8,7 @@ film strip. Writes a figure (PNG) and the numbers (JSON) to W/eval; their names 
 import cli
 
 from videoflow_tf.studies.arguments import AnomalyArguments
+from videoflow_tf.workdir import run_config
 
 cli.define_flags(AnomalyArguments)
 
@@ -15,6 +16,8 @@ cli.define_flags(AnomalyArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(AnomalyArguments)
     cli.load_tensorflow()
+    if arguments.video_file is None:
+        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from videoflow_tf.studies.anomaly_files import detect
 
     print(*detect(**vars(arguments)), sep="\n")

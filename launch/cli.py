@@ -117,7 +117,8 @@ def define_config_flags() -> None:
     for field in dataclasses.fields(VideoFlowConfig):
         text, choices = help_of(field.name), choices_of(field.name)
         text += " (comma-separated)" if isinstance(field.default, tuple) else ""
-        _define(field, None, help=text, **({} if choices is None else {"enum_values": choices}))
+        closed = choices is not None and field.metadata["read"] is None
+        _define(field, None, help=text, **({"enum_values": choices} if closed else {}))
 
 
 def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:
@@ -151,6 +152,19 @@ def _flag_value(name: str) -> Any:
         return tuple(int(number) for number in value)
     except ValueError:
         raise UserError(f"--{name}={','.join(value)} must be whole numbers, for example 1,2,4") from None
+
+
+def announce_data(config: VideoFlowConfig, data_dir: str | None) -> None:
+    """The first line of a command: what it trains or evaluates on.
+
+    Raises:
+      UserError: there is no such data, or a flag of it that is given has no effect.
+    """
+    from videoflow_tf import data
+
+    fields = [field.name for field in dataclasses.fields(VideoFlowConfig)]
+    data.check_options(config, [name for name in fields if name in FLAGS and FLAGS[name].present])
+    print(data.describe_data(config, data_dir), flush=True)
 
 
 def load_tensorflow() -> None:

@@ -10,6 +10,7 @@ import cli
 from absl import flags
 
 from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.workdir import run_config
 
 cli.define_flags(EvaluateArguments)
 _SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the SavedModel --i3d_path on two known clips.")
@@ -21,6 +22,7 @@ def main() -> None:
         return
     arguments = cli.arguments_from_flags(EvaluateArguments)
     cli.load_tensorflow()
+    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from videoflow_tf import evaluate
 
     results = evaluate(**vars(arguments))

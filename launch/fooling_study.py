@@ -13,6 +13,7 @@ import cli
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.studies.arguments import StudyArguments
+from videoflow_tf.workdir import run_config
 
 cli.define_flags(StudyArguments)
 
@@ -31,6 +32,7 @@ def main(action: str | None, files: list[str]) -> None:
 def _build() -> None:
     arguments = cli.arguments_from_flags(StudyArguments)
     cli.load_tensorflow()
+    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from bijectors import fast_forms
     from videoflow_tf.studies.fooling_clips import build_study
 

@@ -8,8 +8,6 @@ checkpoint's step with a fresh optimizer; give train.py --train_steps beyond tha
 import cli
 from absl import flags
 
-from videoflow_tf.config import choices_of
-
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "Path of the checkpoint without .index or .data, such as model.ckpt-1000.", required=True
 )
@@ -18,10 +16,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder to make.", required=True
 _FRAME_SIZE = flags.DEFINE_string(
     "frame_size", None, "Height and width of a frame, one number; default: that in the hyperparameters, or 64."
 )
-_DATASET = flags.DEFINE_enum(
+_DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    choices_of("dataset"),
     "What to evaluate and go on training on; default: bair if the frames are 64x64, else shapes.",
 )
 

@@ -7,6 +7,7 @@ animation (GIF) and what they are (JSON) to W/eval; their names begin with inter
 import cli
 
 from videoflow_tf.studies.arguments import InterpolateArguments
+from videoflow_tf.workdir import run_config
 
 cli.define_flags(InterpolateArguments)
 
@@ -14,6 +15,7 @@ cli.define_flags(InterpolateArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(InterpolateArguments)
     cli.load_tensorflow()
+    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from videoflow_tf.studies.interpolation import interpolate_videos
 
     print(*interpolate_videos(**vars(arguments)), sep="\n")

@@ -8,6 +8,7 @@ they are to a .json. Hundreds of frames need no more memory than ten.
 import cli
 
 from videoflow_tf.studies.arguments import SampleArguments
+from videoflow_tf.workdir import run_config
 
 cli.define_flags(SampleArguments)
 
@@ -15,6 +16,7 @@ cli.define_flags(SampleArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(SampleArguments)
     cli.load_tensorflow()
+    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from bijectors import fast_forms
     from videoflow_tf import sample
 

@@ -10,7 +10,7 @@ from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import STRATEGIES
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, made if missing.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the prepared dataset; not needed for shapes.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     STRATEGIES[0],
@@ -34,6 +34,7 @@ def main() -> None:
     from bijectors import fast_forms
     from videoflow_tf.training import train as training
 
+    cli.announce_data(config, _DATA_DIR.value)
     fast_forms.one_core_an_operation(_JIT_COMPILE.value)
     training.train(
         config,

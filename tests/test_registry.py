@@ -120,8 +120,8 @@ class Stripes(Source):
         videos = self.videos("train", self._config.num_train_frames).skip(start_step * batch_size)
         return videos.batch(batch_size, drop_remainder=True)
 
-    def num_videos(self, split, wanted):
-        return wanted or 8
+    def num_videos(self, split, num_frames):
+        return 8
 
     def videos(self, split, num_frames):
         size = self._config.frame_size

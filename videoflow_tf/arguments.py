@@ -28,7 +28,7 @@ class RunArguments:
     """Which run, and on what data."""
 
     workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run."})
-    data_dir: str | None = argument(None, "Folder of the prepared dataset; not needed for shapes.")
+    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.")
     output_dir: str | None = argument(None, "Folder to write to instead of the run's own.")
 
     @property

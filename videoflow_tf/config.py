@@ -50,6 +50,20 @@ def _read_frame_size(name: str, value: Any) -> int | str:
     return int(height) if height == width else f"{height}x{width}"
 
 
+def _read_dataset(name: str, value: Any) -> str:
+    """A registered dataset; after a colon, which of its kind: "tfds:moving_mnist"."""
+    named = isinstance(value, str) and value.startswith("tfds:")
+    if not named and value not in tuple(DATASETS):
+        raise UserError(f"{name} must be one of {', '.join(DATASETS)} or tfds:NAME; got {value!r}")
+    return value
+
+
+def _read_text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{name} must be a text, got {value!r}")
+    return value
+
+
 @dataclasses.dataclass(frozen=True)
 class FlowConfig:
     """The flow between a frame and its latents."""
@@ -132,7 +146,16 @@ class DataConfig:
     num_context: int = _field(3, "frames given")
     num_train_frames: int = _field(4, "frames of a training patch, context included", least=1)
     num_eval_frames: int = _field(13, "frames of an evaluated clip, context included", least=1)
-    dataset: str = _field("bair", "dataset to train and evaluate on", choices=DATASETS)
+    dataset: str = _field(
+        "bair",
+        "what to train and evaluate on: moving shapes; BAIR; videos (the files in data_dir); tfds:NAME[:FEATURE]",
+        choices=DATASETS,
+        read=_read_dataset,
+    )
+    fit: str = _field("crop", "how a frame of another form is made to fit", choices=("crop", "pad", "stretch"))
+    frame_stride: int = _field(1, "a clip has every n-th frame of a stored video", least=1)
+    camera: str = _field("image_aux1", "camera of BAIR", choices=("image_aux1", "image_main"))
+    cache_dir: str = _field("", "folder to keep decoded videos in; default: in memory", read=_read_text, resumable=True)
     shapes_background: str = _field("black", "background of the generated shapes", choices=("black", "grey"))
 
 

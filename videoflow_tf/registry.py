@@ -78,6 +78,8 @@ DATASETS = Registry(
     {
         "shapes": "videoflow_tf.data.shapes:Shapes",
         "bair": "videoflow_tf.data.bair:Bair",
+        "videos": "videoflow_tf.data.video_folder:VideoFolder",
+        "tfds": "videoflow_tf.data.tfds_videos:TfdsVideos",
     },
 )
 METRICS = Registry(

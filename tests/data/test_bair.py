@@ -52,10 +52,15 @@ def test_training_clips_are_patches_of_training_videos(bair_dir):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda d: eval_videos(CONFIG, d, "test", num_videos=2), "test of this BAIR dataset has 1 videos, 2 were"),
-        (lambda d: eval_videos(CONFIG, d, "test", num_frames=31), "num_frames=31 is more than the 30 frames"),
-        (lambda d: train_clips(CONFIG.replace(num_train_frames=31), d, batch_size=1), "num_train_frames=31 is more"),
-        (lambda d: train_clips(CONFIG.replace(frame_size=32), d, batch_size=1), "64x64, not frame_size=32"),
+        (lambda d: eval_videos(CONFIG, d, "test", num_videos=2), "split test has 1 videos of 13 frames, 2 were"),
+        (
+            lambda d: eval_videos(CONFIG, d, "test", num_frames=31),
+            "no video of split test has the 31 frames: the longest has 30",
+        ),
+        (
+            lambda d: train_clips(CONFIG.replace(num_train_frames=31), d, batch_size=1),
+            "no video of split train has the 31 frames: the longest has 30",
+        ),
         (lambda d: train_clips(CONFIG, None, batch_size=1), "needs --data_dir"),
         (lambda d: train_clips(CONFIG, d / "2", batch_size=1), "no prepared BAIR dataset in .*prepare_bair.py"),
     ],

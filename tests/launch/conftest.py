@@ -30,7 +30,8 @@ def error(command):
 
     def run(name: str, *arguments: str) -> str:
         done = command(name, *arguments)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert done.returncode == 2
+        assert all(line.startswith("Data: ") for line in done.stdout.splitlines())
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         return done.stderr
 

@@ -2,52 +2,21 @@ import random
 import socket
 import struct
 
-import av
 import numpy as np
 import pytest
 
 from tests.checks import refused, run_python
+from tests.videos import KINDS, encode, panning, turn
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import strips
 from videoflow_tf.media.video_files import read_video
 
-# Name -> what FFmpeg calls the container, the codec and the pixel format.
-KINDS = {
-    "clip.mp4": ("mp4", "libx264", "yuv420p"),
-    "ten_bit.mov": ("mov", "libx264", "yuv420p10le"),
-    "grey.mkv": ("matroska", "libx264", "gray"),
-    "lossless.mkv": ("matroska", "ffv1", "yuv420p"),
-    "clip.avi": ("avi", "mpeg4", "yuv420p"),
-    "clip.webm": ("webm", "libvpx-vp9", "yuv420p"),
-    "clip.flv": ("flv", "flv", "yuv420p"),
-    "clip.ts": ("mpegts", "mpeg2video", "yuv420p"),
-    "clip.mpg": ("mpeg", "mpeg1video", "yuv420p"),
-    "clip.wmv": ("asf", "wmv2", "yuv420p"),
-    "clip.y4m": ("yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
-    "clip.gif": ("gif", "gif", "rgb8"),
-}
 LENGTH = 24
-
-
-def encode(path, container, *streams):
-    """Writes videos, uint8 [T, H, W, 3] each, as the streams of a file; streams: (codec, pixel format, video)."""
-    with av.open(str(path), "w", format=container) as out:
-        made = []
-        for codec, pixels, video in streams:
-            stream = out.add_stream(codec, rate=25)
-            stream.height, stream.width, stream.pix_fmt = *video.shape[1:3], pixels
-            made.append((stream, video))
-        for stream, video in made:
-            for frame in video:
-                out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            out.mux(stream.encode())
 
 
 @pytest.fixture(scope="module")
 def pan():
-    """A picture of squares that moves on: uint8 [24, 64, 96, 3]."""
-    picture = np.kron(np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8), np.ones([8, 8, 1], np.uint8))
-    return np.stack([picture[t : t + 64, t : t + 96] for t in range(LENGTH)])
+    return panning(LENGTH)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +39,7 @@ def clip():
 def test_written_and_read(tmp_path, clip, kind):
     path = tmp_path / f"clip.{kind}"
     {"mp4": strips.save_mp4, "gif": strips.save_gif}[kind](path, clip)
-    video, problems = read_video(path, (16, 16, 3), 100)
+    video, problems, *_ = read_video(path, (16, 16, 3), 100)
     assert video.shape == (6, 16, 16, 3) and video.dtype == np.uint8 and problems == []
     np.testing.assert_allclose(video.astype(int), clip[:, :16, :16].astype(int), atol=12)
     assert len(read_video(path, (16, 16, 3), 2).frames) == 2
@@ -79,7 +48,7 @@ def test_written_and_read(tmp_path, clip, kind):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_all_kinds_whole_and_without_a_problem(files, pan, name):
-    frames, problems = read_video(files / name, (64, 64, 3), 100)
+    frames, problems, *_ = read_video(files / name, (64, 64, 3), 100)
     assert problems == [] and frames.shape == (LENGTH, 64, 64, 3)
     expected = pan[:, :, 16:80].astype(int)
     if "grey" in name:
@@ -112,17 +81,12 @@ def test_the_largest_stream_is_taken(tmp_path, clip):
     green, red = np.zeros_like(clip), np.zeros_like(clip[:, :16, :16])
     green[..., 1], red[..., 0] = 250, 250
     encode(tmp_path / "two.mp4", "mp4", ("libx264", "yuv420p", red), ("libx264", "yuv420p", green))
-    frames, problems = read_video(tmp_path / "two.mp4", (8, 8, 3), 10)
+    frames, problems, *_ = read_video(tmp_path / "two.mp4", (8, 8, 3), 10)
     assert (frames[..., 1] > 200).all() and (frames[..., 0] < 50).all() and problems == []
 
 
 def test_rotated_video_is_turned_upright(files, tmp_path):
-    """As a phone held upright records it: a matrix in the track header says so."""
-    data = bytearray((files / "clip.mp4").read_bytes())
-    unit = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    at = data.index(unit, data.index(b"tkhd"))
-    quarter = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 64 << 16, 0, 1 << 30)
-    (tmp_path / "turned.mp4").write_bytes(data[:at] + quarter + data[at + len(unit) :])
+    (tmp_path / "turned.mp4").write_bytes(turn((files / "clip.mp4").read_bytes(), 64))
     plain, turned = (read_video(path, (64, 64, 3), 3).frames for path in (files / "clip.mp4", tmp_path / "turned.mp4"))
     np.testing.assert_array_equal(turned, np.rot90(plain, -1, axes=(1, 2)))  # Clockwise.
 
@@ -143,7 +107,7 @@ def test_flipped_bits_are_told(files, tmp_path, name):
     for at in np.random.default_rng(0).integers(len(data) // 3, 2 * len(data) // 3, 20):
         data[at] ^= 0x10
     (tmp_path / name).write_bytes(data)
-    frames, problems = read_video(tmp_path / name, (64, 64, 3), 100)
+    frames, problems, *_ = read_video(tmp_path / name, (64, 64, 3), 100)
     whole = read_video(files / name, (64, 64, 3), 100).frames
     assert frames.shape != whole.shape or not np.array_equal(frames, whole)
     assert problems and all("\n" not in problem for problem in problems)
@@ -154,7 +118,7 @@ def test_a_file_cut_short_is_told(files, tmp_path, name):
     """All but those whose table of contents is at the end, of which nothing can be read, and WMV."""
     data = (files / name).read_bytes()
     (tmp_path / name).write_bytes(data[: 2 * len(data) // 3 | 1])
-    frames, problems = read_video(tmp_path / name, (64, 64, 3), 100)
+    frames, problems, *_ = read_video(tmp_path / name, (64, 64, 3), 100)
     assert len(frames) < LENGTH and problems
 
 
@@ -226,7 +190,7 @@ def test_any_bytes_give_frames_or_one_line(files, tmp_path, name):
                 data[at:at] = rng.randbytes(count)
         (tmp_path / name).write_bytes(data)
         try:
-            frames, problems = read_video(tmp_path / name, (16, 16, 3), 40)
+            frames, problems, *_ = read_video(tmp_path / name, (16, 16, 3), 40)
         except UserError as error:
             assert str(error).isprintable()
         else:

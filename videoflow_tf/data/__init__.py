@@ -1,5 +1,21 @@
 """Videos for training and evaluation: every source gives uint8 clips as a function of seed and step."""
 
-from videoflow_tf.data.pipeline import eval_videos, init_clips, num_eval_videos, train_clips
+from videoflow_tf.data.pipeline import (
+    describe_data,
+    eval_videos,
+    init_clips,
+    num_eval_videos,
+    train_clips,
+    validation_videos,
+)
+from videoflow_tf.data.source import check_options
 
-__all__ = ["eval_videos", "init_clips", "num_eval_videos", "train_clips"]
+__all__ = [
+    "check_options",
+    "describe_data",
+    "eval_videos",
+    "init_clips",
+    "num_eval_videos",
+    "train_clips",
+    "validation_videos",
+]

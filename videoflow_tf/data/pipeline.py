@@ -9,6 +9,9 @@ from videoflow_tf.config import SPLITS, VideoFlowConfig
 from videoflow_tf.data.source import Source, open_source
 from videoflow_tf.errors import UserError
 
+_LONGEST_TABLE = 20
+_DEFAULT_NUM_VIDEOS = 256  # Of a source that makes up any number.
+
 
 def train_clips(
     config: VideoFlowConfig, data_dir: str | None, *, batch_size: int, start_step: int = 0
@@ -72,9 +75,8 @@ def eval_videos(
       UserError: as `train_clips`, and if there is no such split, or fewer videos or frames than asked for.
     """
     source = open_source(config, data_dir)
-    count = _num_eval_videos(source, split, num_videos)
     num_frames = config.num_eval_frames if num_frames is None else num_frames
-    _check_count("num_frames", num_frames)
+    count = _num_eval_videos(source, split, num_videos, num_frames)
     videos = source.videos(split, num_frames).take(count).apply(tf.data.experimental.assert_cardinality(count))
     indexed = videos.enumerate().map(lambda index, video: {"index": index, "video": video})
     return indexed.prefetch(tf.data.AUTOTUNE)
@@ -82,15 +84,44 @@ def eval_videos(
 
 def num_eval_videos(config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int | None = None) -> int:
     """How many videos `eval_videos` gives for the same arguments; raises as it does."""
-    return _num_eval_videos(open_source(config, data_dir), split, num_videos)
+    return _num_eval_videos(open_source(config, data_dir), split, num_videos, config.num_eval_frames)
 
 
-def _num_eval_videos(source: Source, split: str, num_videos: int | None) -> int:
+def validation_videos(config: VideoFlowConfig, data_dir: str | None, at_most: int) -> tf.data.Dataset:
+    """The first `at_most` videos of the validation split, or all of fewer; as `eval_videos`."""
+    count = min(at_most, num_eval_videos(config, data_dir, "validation", None))
+    return eval_videos(config, data_dir, "validation", num_videos=count)
+
+
+def describe_data(config: VideoFlowConfig, data_dir: str | None) -> str:
+    """What there is to train and evaluate on: the dataset, its splits, where it lies, and a line for what is left out.
+
+    Raises:
+      UserError: as `train_clips`.
+    """
+    source = open_source(config, data_dir)
+    lines = [f"Data: {config.dataset}: {source.contents()}"]
+    if source.left_out:
+        width = min(max(len(name) for name, _ in source.left_out), 60)
+        lines.append("Left out, or not all of it used:")
+        lines += [f"  {name:{width}}  {reason}" for name, reason in source.left_out[:_LONGEST_TABLE]]
+    if len(source.left_out) > _LONGEST_TABLE:
+        lines.append(f"  and {len(source.left_out) - _LONGEST_TABLE} more; launch/inspect_data.py lists all")
+    return "\n".join(lines)
+
+
+def _num_eval_videos(source: Source, split: str, num_videos: int | None, num_frames: int) -> int:
     if split not in SPLITS:
         raise UserError(f"there is no split {split!r}; one of: {', '.join(SPLITS)}")
+    _check_count("num_frames", num_frames)
     if num_videos is not None:
         _check_count("num_videos", num_videos)
-    return source.num_videos(split, num_videos)
+    there = source.num_videos(split, num_frames)
+    if there is None:
+        return _DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
+    if num_videos is not None and num_videos > there:
+        raise UserError(f"split {split} has {there} videos of {num_frames} frames, {num_videos} were asked for")
+    return there if num_videos is None else num_videos
 
 
 def _check_count(name: str, value: int) -> None:

@@ -24,7 +24,8 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from videoflow_tf.data.bair import NAME, find_fault, open_dataset, version_dir, without_warnings
+from videoflow_tf.data.bair import NAME, find_fault, open_dataset, version_dir
+from videoflow_tf.data.tfds_videos import without_warnings
 from videoflow_tf.errors import UserError
 
 URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"

@@ -8,15 +8,15 @@ WMV that ends between two frames looks whole.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.media.fitting import fit_image
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -34,17 +34,22 @@ class Video(NamedTuple):
 
     frames: np.ndarray  # uint8 [T, H, W, C]
     problems: list[str]  # A line for each that was met on the way to these frames; empty if there was none.
+    size: tuple[int, int]  # Height and width in the file, upright, in pixels.
+    fps: float | None  # Frames a second, where the file says so.
 
 
-def read_video(path: str | Path, frame_shape: tuple[int, int, int], max_frames: int) -> Video:
-    """The first frames of a video file, upright, cut to the middle of the form asked for, and scaled.
+def read_video(
+    path: str | Path, frame_shape: tuple[int, int, int], max_frames: int = sys.maxsize, fit: str = "crop"
+) -> Video:
+    """The first frames of a video file, upright, made to fit.
 
     Of a damaged file all that can be decoded is taken.
 
     Args:
       path: any file that FFmpeg reads, animated GIFs too; of several video streams the largest is taken.
-      frame_shape: [H, W, C] of the frames to give; with C = 1 they are grey.
+      frame_shape: [H, W, C] of the frames to give; C = 1 for grey.
       max_frames: read no more, at least 1.
+      fit: see `fit_image`.
 
     Returns:
       At least one frame, at most `max_frames`.
@@ -65,7 +70,8 @@ def read_video(path: str | Path, frame_shape: tuple[int, int, int], max_frames: 
             av.open(f"file:{path}", metadata_errors="replace", options=_CONTAINER) as container,
         ):
             stream = _largest_stream(container, path)
-            frames, problems = _decode(container, stream, frame_shape, max_frames)
+            frames, size, problems = _decode(container, stream, frame_shape, max_frames, fit)
+            rate = stream.average_rate
             others = {other.name for other in container.streams if other.codec_context and other is not stream}
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -73,7 +79,7 @@ def read_video(path: str | Path, frame_shape: tuple[int, int, int], max_frames: 
     problems += _complaints(log, others - {stream.name})
     if not frames:
         raise UserError(f"no frame of {path} can be decoded" + "".join(f"; {problem}" for problem in problems))
-    return Video(np.stack(frames), problems)
+    return Video(np.stack(frames), problems, size, float(rate) if rate else None)
 
 
 def _largest_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -86,14 +92,15 @@ def _largest_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _decode(
-    container: InputContainer, stream: VideoStream, frame_shape: tuple[int, int, int], max_frames: int
-) -> tuple[list[np.ndarray], list[str]]:
-    """The frames, [H, W, C] each, and what is found to be wrong with them."""
+    container: InputContainer, stream: VideoStream, frame_shape: tuple[int, int, int], max_frames: int, fit: str
+) -> tuple[list[np.ndarray], tuple[int, int], list[str]]:
+    """The frames, [H, W, C] each, their height and width in the file, and what is found to be wrong with them."""
     import av
 
     stream.codec_context.options = _DECODER
     stream.codec_context.thread_count = 1  # What another thread complained about would not be heard.
     frames: list[np.ndarray] = []
+    size = (0, 0)
     times, damaged, discarded, lost, end = [], [], 0, 0, 0
     packets = container.demux(stream)
     while len(frames) < max_frames:
@@ -108,7 +115,9 @@ def _decode(
             lost += 1
             continue
         for frame in decoded[: max_frames - len(frames)]:
-            frames.append(_fitted(frame, frame_shape))
+            image = frame.to_image().rotate(frame.rotation, expand=True)  # Both count counter-clockwise.
+            size = (image.height, image.width)
+            frames.append(fit_image(image, frame_shape, fit))
             times.append(frame.time)
             if frame.is_corrupt:
                 damaged.append(len(frames))
@@ -121,7 +130,7 @@ def _decode(
         problems += _missing(container, stream, times, discarded)
         if _is_cut(container, end):
             problems.append("the file ends within a frame")
-    return frames, problems
+    return frames, size, problems
 
 
 def _missing(
@@ -165,9 +174,3 @@ def _complaints(log: list[tuple[int, str, str]], others: set[str]) -> Iterator[s
     if said:
         first = one_line(said[0])[:_LONGEST_MESSAGE]
         yield f"FFmpeg reports {len(said)} error{'s' * (len(said) > 1)}, the first: {first}"
-
-
-def _fitted(frame: Any, frame_shape: tuple[int, int, int]) -> np.ndarray:
-    height, width, channels = frame_shape
-    image = frame.to_image().rotate(frame.rotation, expand=True)  # Both count counter-clockwise.
-    return with_channels(np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BOX)), channels)

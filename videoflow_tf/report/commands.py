@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from videoflow_tf.config import PRESETS, VideoFlowConfig
+from videoflow_tf.data.source import dataset_class
 from videoflow_tf.protocol import Protocol
-from videoflow_tf.registry import DATASETS, METRICS
+from videoflow_tf.registry import METRICS
 from videoflow_tf.studies.arguments import SIMILARITIES
 
 
@@ -81,7 +82,7 @@ def _flags(protocol: Protocol, *names: str) -> dict[str, Any]:
 
 
 def _command(name: str, config: VideoFlowConfig, flags: dict[str, Any]) -> str:
-    if DATASETS[config.dataset].needs_data_dir:
+    if dataset_class(config).needs_data_dir:
         flags = flags | {"data_dir": "data"}
     return " ".join([f"python launch/{name}.py", *(f"--{flag}={_text(value)}" for flag, value in flags.items())])
 

@@ -62,7 +62,7 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     """The name of the files, the curve under the film strip and the scores of the frames of a video."""
     config, seed, file, index = model.config, arguments.seed, arguments.video_file, arguments.video
     if file is not None:
-        frames, problems = read_video(file, config.frame_shape, arguments.max_frames or _MOST_FRAMES)
+        frames, problems, *_ = read_video(file, config.frame_shape, arguments.max_frames or _MOST_FRAMES)
         if problems:
             print(one_line(f"warning: {file} is damaged: {'; '.join(problems)}"), file=sys.stderr)
         name, where = f"file-{Path(file).stem}", {"dataset": None}

@@ -1,0 +1,101 @@
+"""The videos of a folder, decoded once: in memory, or in files that are mapped into it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+from tqdm import tqdm
+
+from videoflow_tf.data.recordings import Item, Recording, read_item
+from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.files import atomic_path, read_json, write_json
+
+_FORM = 1  # Of the files of a cache; another number, and they are made anew.
+_SHARE_OF_MEMORY = 0.5
+
+
+class Decoded(NamedTuple):
+    """What came of an item."""
+
+    recordings: list[Recording]
+    problems: list[str]  # Without recordings: why there are none.
+
+
+@functools.lru_cache(maxsize=1)
+def decode_all(
+    items: tuple[Item, ...], frame_shape: tuple[int, int, int], fit: str, cache_dir: str
+) -> tuple[Decoded, ...]:
+    """Decodes items, several at a time; a process does so once.
+
+    Args:
+      items: what to decode.
+      frame_shape: [H, W, C] of the frames to give.
+      fit: see `media.fitting`.
+      cache_dir: folder in which decoded videos are kept and looked for; "": they are kept in memory.
+
+    Raises:
+      UserError: they do not fit into half the free memory, or `cache_dir` cannot be written.
+    """
+    room = psutil.virtual_memory().available * _SHARE_OF_MEMORY
+    if cache_dir:
+        decode = functools.partial(_decode_to_disk, cache_dir=Path(cache_dir).expanduser())
+    else:
+        decode = _decode
+    done = []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            work = pool.map(lambda item: decode(item, frame_shape, fit), items)
+            # On a terminal alone, and gone when it is done.
+            for decoded in tqdm(work, "Reading videos", len(items), leave=False, disable=None):
+                done.append(decoded)
+                room -= 0 if cache_dir else sum(recording.frames.nbytes for recording in decoded.recordings)
+                if room < 0:
+                    raise UserError(
+                        f"the decoded videos do not fit into memory: {len(done)} of {len(items)} fill half of what is "
+                        "free; give --cache_dir=FOLDER to keep them on disk, or prepare them with "
+                        "launch/prepare_videos.py"
+                    )
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tuple(done)
+
+
+def _decode(item: Item, frame_shape: tuple[int, int, int], fit: str) -> Decoded:
+    try:
+        return Decoded(*read_item(item, frame_shape, fit))
+    except UserError as error:
+        return Decoded([], [one_line(str(error).removeprefix(f"{item.path} "))])
+
+
+def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cache_dir: Path) -> Decoded:
+    """As `_decode`, the frames of all its videos one after the other in KEY.npy, and what they are in KEY.json."""
+    key = hashlib.sha256(
+        json.dumps([_FORM, str(item.path.resolve()), *item[2:], frame_shape, fit]).encode()
+    ).hexdigest()
+    array, description = cache_dir / f"{key[:32]}.npy", cache_dir / f"{key[:32]}.json"
+    try:
+        if not description.is_file():
+            decoded = _decode(item, frame_shape, fit)
+            if decoded.recordings:
+                with atomic_path(array) as temporary:
+                    np.save(temporary, np.concatenate([recording.frames for recording in decoded.recordings]))
+            parts = [(len(r.frames), r.name, r.size, r.fps) for r in decoded.recordings]
+            write_json(description, {"recordings": parts, "problems": decoded.problems})
+        stored = read_json(description)
+        frames = np.load(array, mmap_mode="r") if stored["recordings"] else None
+    except OSError as error:
+        raise UserError(f"cannot keep decoded videos in cache_dir={cache_dir}: {error.strerror or error}") from error
+    recordings, start = [], 0
+    for length, name, size, fps in stored["recordings"]:
+        recordings.append(Recording(name, frames[start : start + length], tuple(size), fps))
+        start += length
+    return Decoded(recordings, stored["problems"])
