@@ -7,7 +7,9 @@ def test_writes_strip_animation_and_protocol(output, workdir):
     arguments = ["--video=1", "--other_video=2", "--levels=top", "--channel_rank=2", "--steps=4"]
     printed = output("interpolate", f"--workdir={workdir}", *arguments)
     stem = "interpolation_step-0000006_test-1-2_levels-1_rank-2"
-    assert printed.split() == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]
+    first, *paths = printed.splitlines()
+    assert first == "Data: shapes: generated, any number of videos"
+    assert paths == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]
     result = json.loads((workdir / "eval" / f"{stem}.json").read_text())
     assert list(result["channels"]) == ["1"]
     assert result["protocol"] == {
