@@ -1,13 +1,20 @@
 """Random draws: literal bits, the algorithm named everywhere, and each sample drawn from its own seed."""
 
 import ast
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
-from tests.checks import ROOT
+from tests.checks import ROOT, refused
 from videoflow_tf import seeds
+from videoflow_tf.config import MAX_SEED, VideoFlowConfig
+from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.studies.arguments import AnomalyArguments, SampleArguments, StudyArguments
+
+ARGUMENTS = (EvaluateArguments, SampleArguments, AnomalyArguments, StudyArguments)
 
 SOURCES = [path for folder in ("bijectors", "videoflow_tf", "launch") for path in (ROOT / folder).rglob("*.py")]
 
@@ -82,6 +89,92 @@ def test_a_seed_for_each_sample_draws_it_whatever_comes_with_it():
     for i in range(2):
         np.testing.assert_array_equal(noise[i], seeds.standard_normal(tf.constant([5]), both[i], tf.float32))
         np.testing.assert_array_equal([part[i] for part in parts], seeds.split_seed(both[i], 3))
+
+
+KINDS = {
+    "small": [
+        7,
+        (0, 7),
+        [0, 7],
+        np.array([0, 7]),
+        np.uint8([0, 7]),
+        tf.constant([0, 7]),
+        tf.constant([0, 7], tf.int64),
+    ],
+    "negative": [-7, (0, -7), np.int64(-7), tf.constant([0, -7], tf.int64), (tf.constant(0), -7)],
+    "many": [[[1, 2], [3, 4]], np.array([[1, 2], [3, 4]]), tf.constant([[1, 2], [3, 4]], tf.uint32)],
+    "large": [(2**40, 1), np.array([2**40, 1]), tf.constant([2**40, 1], tf.int64)],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_numbers_are_one_seed_of_whatever_kind(kind):
+    """And traced as a tensor of which nothing is known."""
+    first, *others = (seeds.as_seed(seed) for seed in KINDS[kind])
+    assert first.dtype == tf.int32
+    if kind in ("small", "negative"):  # As ever.
+        assert first.numpy().tolist() == [0, 7 if kind == "small" else -7]
+    tensor = next(seed for seed in KINDS[kind] if tf.is_tensor(seed))
+    traced = tf.function(seeds.as_seed, input_signature=[tf.TensorSpec(tensor.shape, tensor.dtype)], autograph=False)
+    for other in [*others, traced(tensor)]:
+        np.testing.assert_array_equal(other, first)
+
+
+def test_every_whole_number_and_every_pair_has_a_stream_of_its_own():
+    edges = [2**n + d for n in (0, 31, 32, 33, 62, 63, 64, 65, 512) for d in (-1, 0, 1)]
+    alone = {n for edge in edges for n in (edge, -edge)}
+    some = [0, 1, -1, 2**31 - 1, -(2**31), 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 2**512]
+    for different in (alone, [(a, b) for a in some for b in some]):
+        assert len({tuple(seeds.as_seed(seed).numpy().tolist()) for seed in different}) == len(different)
+
+
+WRONG = [(1, 2, 3), [1], 0.5, (0, 0.5), "seed", [[1, 2, 3]], tf.constant([1.0, 2.0]), np.zeros([2, 2, 2], int)]
+
+
+@pytest.mark.parametrize("seed", WRONG, ids=str)
+def test_what_is_no_seed(seed):
+    with refused("a seed is a whole number, two of them"):
+        seeds.as_seed(seed)
+
+
+def test_a_traced_tensor_that_is_no_seed():
+    for spec in (tf.TensorSpec([3], tf.int32), tf.TensorSpec([2], tf.float32), tf.TensorSpec(None, tf.int32)):
+        with refused("a seed is a whole number, two of them"):
+            tf.function(seeds.as_seed, input_signature=[spec], autograph=False).get_concrete_function()
+
+
+def test_commands_take_the_same_range():
+    fields = [f for kind in ARGUMENTS for f in dataclasses.fields(kind) if f.name == "seed"]
+    assert len(fields) == 4
+    for field in fields:
+        assert (field.metadata["lower_bound"], field.metadata["upper_bound"]) == (0, MAX_SEED)
+    seed = next(f for f in dataclasses.fields(VideoFlowConfig) if f.name == "seed")
+    assert (seed.metadata["least"], seed.metadata["most"]) == (0, MAX_SEED)
+
+
+def test_parts_of_a_joint_distribution(make_model, make_video):
+    """TFP gives them whole numbers of 512 bits."""
+    model = make_model("float32")
+    future = model.future(make_video(1, 2), 1)
+    joint = tfd.JointDistributionSequential([future, future], batch_ndims=0)
+    for seed in (7, (7, 8)):
+        first, again, other = (joint.sample(seed=s) for s in (seed, seed, 9))
+        if seed != 7:  # A lone number is, to TFP's joint distributions, a stateful seed.
+            np.testing.assert_array_equal(first[0], again[0])
+        assert not np.allclose(first[0], first[1]) and not np.allclose(first[0], other[0])
+    draw = future.sample(seed=2**511 + 3)
+    np.testing.assert_array_equal(draw, future.sample(seed=2**511 + 3))
+    assert not np.allclose(draw, future.sample(seed=3))
+
+
+def test_seeds_for_another_number_of_samples(make_model, make_video):
+    model, video = make_model("float32"), make_video(2)
+    for call in (
+        lambda seed: model.predict_frames(video[:, :2], 2, seed=seed),
+        lambda seed: model.bits_per_pixel(video, seed=seed),
+    ):
+        with refused("one for each sample, got 3"):
+            call([[0, 1], [0, 2], [0, 3]])
 
 
 def test_no_seed():

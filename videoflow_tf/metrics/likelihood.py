@@ -11,10 +11,9 @@ import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.metrics.metric import MetricOptions, VideoMetric, curve_statistics, mean_statistics
-from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
-from videoflow_tf.seeds import fold_in
+from videoflow_tf.seeds import as_seed, fold_in
 
 
 class BitsPerPixel(VideoMetric):
@@ -47,13 +46,10 @@ class BitsPerPixel(VideoMetric):
 
         @tf.function(reduce_retracing=True)
         def frame_bits(video: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-            shape = list(video.shape[1:])
-            shape[0] += self._config.condition_on_first_frame  # That frame is encoded twice.
-            noise = tf.map_fn(lambda s: pixels.dequantization_noise(shape, s), seeds, fn_output_signature=tf.float32)
-            return model.frame_bits_per_pixel(video, dequantization_noise=noise)
+            return model.frame_bits_per_pixel(video, seed=seeds)
 
         def measure(video: tf.Tensor, index: tf.Tensor) -> np.ndarray:
-            seeds = [[tf.stack([tf.constant(seed, tf.int64), i]) for i in index]]
+            seeds = [[as_seed((seed, int(i))) for i in index]]
             seeds += [[fold_in(s, draw) for s in seeds[0]] for draw in range(1, self._draws)]
             return np.stack([frame_bits(video, tf.stack(s)).numpy() for s in seeds], axis=1)
 

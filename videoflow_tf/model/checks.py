@@ -128,6 +128,14 @@ def checked_noise(noise: tf.Tensor, video: tf.Tensor) -> tf.Tensor:
     return noise
 
 
+def checked_seeds(seed: tf.Tensor, samples: int | tf.Tensor) -> tf.Tensor:
+    """A seed [2], or one for each of so many samples, [samples, 2]. Errors as of `require`."""
+    if seed.shape.rank != 2:
+        return seed
+    got = sizes(seed, 1)[0]
+    return require(seed, tf.equal(got, samples), "expected one seed [2], or one for each sample", got)
+
+
 def checked_context(frames: tf.Tensor, config: VideoFlowConfig) -> tf.Tensor:
     """Continuous frames that may be given as a context: around [-0.5, 0.5) as the model's pixels. Errors as of
     `require`."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.seeds import fold_in
+from videoflow_tf.seeds import as_seed, fold_in
 
 
 class FutureSampler:
@@ -49,7 +49,7 @@ class FutureSampler:
         Raises:
           UserError: the model's frames are not finite.
         """
-        video_seed = tf.constant([seed, video], tf.int32)
+        video_seed = as_seed((seed, video))
         scale = tf.constant(temperature, self._model.float_dtype)
         for first in range(0, count, self._batch_size):
             numbers = range(first, min(first + self._batch_size, count))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bijectors.fast_forms import PIPELINE_DEPTH, pipeline_chunks, sizes
+from videoflow_tf.model.checks import checked_seeds
 from videoflow_tf.model.level import Level
 from videoflow_tf.model.prior import LevelLatents, State
 from videoflow_tf.seeds import split_seed, standard_normal
@@ -56,6 +57,7 @@ def sample_frames(
     """
     first = levels[0]
     samples = sizes(context[0].latents, 1)[0] * copies
+    seed = checked_seeds(seed, samples)
     noises, states, draws, weights = [], [], [], []  # Of every level, the top one first.
     for level, clip, level_seed in zip(levels, context, _level_seeds(seed, len(levels)), strict=True):
         prior = level.prior

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf_keras
 
 import videoflow_tf
-from bijectors.fast_forms import slice_axis
+from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import checks, pixels
@@ -356,8 +356,10 @@ class VideoFlow(TrainStep, tf_keras.Model):
     def _noise(self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None) -> tf.Tensor:
         """The noise given, or a draw; without a seed one for all videos of the batch, [1, T, H, W, C]."""
         if noise is None:
-            shape = tf.shape(video) if seed is not None else tf.concat([[1], tf.shape(video)[1:]], axis=0)
-            return pixels.dequantization_noise(shape, as_seed(pixels.DEFAULT_SEED if seed is None else seed))
+            batch, *shape = sizes(video, 5)
+            if seed is None:
+                batch, seed = 1, pixels.DEFAULT_SEED
+            return pixels.dequantization_noise([batch, *shape], checks.checked_seeds(as_seed(seed), batch))
         return checks.checked_noise(noise, video)
 
     def _noise_shape(self, video_shape: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
-from videoflow_tf.seeds import fold_in
+from videoflow_tf.seeds import as_seed, fold_in
 
 _STEPS_AHEAD = 10
 _FRAMES_AT_ONCE = 32
@@ -117,7 +117,7 @@ def _check_conditional(config: VideoFlowConfig) -> None:
 
 def _frame_noise(config: VideoFlowConfig, length: int, seed: tuple[int, int]) -> tf.Tensor:
     """[length, H, W, C], each frame's a function of the seed and its number."""
-    seeds = [fold_in(tf.constant(seed), t) for t in range(length)]
+    seeds = [fold_in(as_seed(seed), t) for t in range(length)]
     return tf.stack([pixels.dequantization_noise(config.frame_shape, frame_seed) for frame_seed in seeds])
 
 
