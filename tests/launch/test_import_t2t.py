@@ -73,6 +73,12 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(error, tmp_path):
     assert files_in(tmp_path) == ["hparams.json"]
 
 
+def test_frames_that_are_no_square_are_one_line(error, tmp_path):
+    files = f"--checkpoint={LSTM / 'model.ckpt-0'}", f"--hparams={LSTM / 'config.json'}"
+    line = error("import_t2t", *files, f"--workdir={tmp_path / 'run'}", "--frame_size=8x16")
+    assert line == "error: official models are imported with square RGB frames alone, got frame_size=8x16\n"
+
+
 def test_a_checkpoint_that_does_not_fit_writes_nothing(tmp_path):
     hparams = t2t.read_hparams(LSTM / "config.json")
     hparams["hparams"]["depth"] = 2

@@ -109,6 +109,11 @@ def test_clips_are_scaled_to_minus_one_and_one(i3d):
     np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
+def test_grey_clips_are_those_of_equal_components(i3d):
+    grey = np.random.default_rng(0).integers(0, 256, (2, 9, 16, 24, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(i3d.logits(grey), i3d.logits(np.repeat(grey, 3, axis=-1)))
+
+
 def test_self_check_on_the_stand_in(i3d):
     np.testing.assert_allclose(self_check(i3d), 6 * 2.0**2, rtol=1e-3)
 

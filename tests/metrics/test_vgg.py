@@ -72,3 +72,11 @@ def test_refuses_another_file(tmp_path):
     path.write_text("not weights")
     with pytest.raises(UserError, match=r"is not vgg16_weights.*notop\.h5"):
         VGGFeatures(str(path))
+
+
+def test_grey_frames_are_those_of_equal_components(vgg, samples):
+    grey = samples[..., :1]
+    colour = np.repeat(grey, 3, axis=-1)
+    for metric in (VGGCosine(3, vgg), VGGDiversity(3, vgg)):
+        measured = [metric.measure(frames[0, :0], frames[1], frames) for frames in (grey, colour)]
+        np.testing.assert_array_equal(*measured)
