@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tests.checks import refused
@@ -24,24 +23,24 @@ SHAPE = (16, 24, 1)
 
 
 @pytest.fixture(scope="module")
-def workdir(wide_grey_run, tmp_path_factory):
-    return shutil.copytree(wide_grey_run, tmp_path_factory.mktemp("copies") / "run")
+def workdir(own_choices_run, tmp_path_factory):
+    return shutil.copytree(own_choices_run, tmp_path_factory.mktemp("copies") / "run")
 
 
 def is_grey(picture):
     return (picture[..., :1] == picture).all(axis=-1)
 
 
-def test_latents_decode_to_the_frames(wide_grey_run):
-    config, model = load_workdir(wide_grey_run)
+def test_latents_decode_to_the_frames(own_choices_run):
+    config, model = load_workdir(own_choices_run)
     assert config.frame_shape == SHAPE
     video = next(iter(data.eval_videos(config, None, "test")))["video"][None]
     latents = model.encode(video)
     assert (
         [z.shape[2:] for z in latents] == [config.latent_shape(level) for level in range(2)] == [(8, 12, 2), (4, 6, 8)]
     )
-    decoded = np.floor((model.decode(latents) + 0.5) * 256)
-    np.testing.assert_array_equal(decoded, video)
+    decoded = np.floor((model.decode(latents) + 0.5) * 32)
+    np.testing.assert_array_equal(decoded, video // 8)  # 5 bits are kept.
 
 
 def test_metrics(workdir):
@@ -53,7 +52,7 @@ def test_metrics(workdir):
 def test_samples_and_their_pictures(workdir):
     paths = {path.suffix: path for path in sample(workdir, num_samples=2, num_frames=3)}
     arrays = np.load(paths[".npz"])
-    assert (arrays["context"].shape, arrays["samples"].shape) == ((1, 2, *SHAPE), (1, 2, 3, *SHAPE))
+    assert (arrays["context"].shape, arrays["samples"].shape) == ((1, 1, *SHAPE), (1, 2, 3, *SHAPE))
     picture = np.asarray(Image.open(paths[".png"]))
     # 24 pixels become 120, 16 become 80; between blue borders stands the first frame, in grey.
     blue = np.argwhere((picture == strips.CONTEXT).all(axis=-1))
@@ -62,8 +61,8 @@ def test_samples_and_their_pictures(workdir):
     assert is_grey(frame).all() and (picture[top + 80, left : left + 120] == strips.CONTEXT).all()
     np.testing.assert_array_equal(frame[::5, ::5, :1], arrays["context"][0, 0])
     with Image.open(paths[".gif"]) as gif:
-        assert gif.n_frames == 5
-    assert read_video(paths[".mp4"], (8, 8, 3), 9).frames.shape == (5, 8, 8, 3)
+        assert gif.n_frames == 4
+    assert read_video(paths[".mp4"], (8, 8, 3), 9).frames.shape == (4, 8, 8, 3)
     grids = sample(workdir, num_samples=2, num_frames=3, num_videos=2, grid=True, pictures=["png"])
     assert len(grids) == 3
 
@@ -83,19 +82,6 @@ def test_studies(workdir, tmp_path):
     page = build_study(workdir, num_videos=1, num_frames=2).read_text(encoding="utf-8")
     assert '"height": 16, "width": 24' in page
     assert "16 x 24 grey pixels" in report_page(workdir) and "--frame_size=16x24 --channels=1" in report_page(workdir)
-
-
-def test_export_has_its_shapes(wide_grey_run):
-    _, model = load_workdir(wide_grey_run)
-    signatures = tf.saved_model.load(str(wide_grey_run / "export")).signatures
-    video, seed = np.random.default_rng(0).integers(0, 256, (2, 4, *SHAPE), dtype=np.uint8), tf.constant([0, 1])
-    bits = signatures["bits_per_pixel"](video=tf.constant(video), seed=seed)["bits_per_pixel"]
-    np.testing.assert_allclose(bits, model.bits_per_pixel(video, seed=seed), rtol=1e-5)
-    how = {"num_frames": tf.constant(3), "temperature": tf.constant(0.5), "seed": seed}
-    frames = signatures["predict"](context=tf.constant(video[:, :2]), **how)["frames"].numpy()
-    expected = model.predict_frames(video[:, :2], 3, 0.5, seed).numpy()
-    assert frames.shape == (2, 3, *SHAPE) and np.mean(frames != expected) < 0.001
-    assert signatures["bits_per_pixel"].structured_input_signature[1]["video"].shape[2:] == SHAPE
 
 
 @pytest.mark.parametrize("shape", [(24, 16, 1), (16, 24, 3), (16, 16, 1)])

@@ -40,8 +40,8 @@ np.savez(outputs, **results)
 @pytest.mark.parametrize("run", ["micro_run", "own_choices_run"])
 def test_runs_with_tensorflow_alone_and_agrees_with_the_model(run, tmp_path, request):
     workdir = request.getfixturevalue(run)
-    _, model = load_workdir(workdir)
-    video = np.random.default_rng(0).integers(0, 256, [3, 5, 16, 16, 3]).astype(np.uint8)
+    config, model = load_workdir(workdir)
+    video = np.random.default_rng(0).integers(0, 256, [3, 5, *config.frame_shape]).astype(np.uint8)
     seed = np.array([3, 4], np.int32)
     np.savez(tmp_path / "in.npz", video=video, seed=seed)
     arguments = workdir / "export", tmp_path / "in.npz", tmp_path / "out.npz"
@@ -54,7 +54,7 @@ def test_runs_with_tensorflow_alone_and_agrees_with_the_model(run, tmp_path, req
     for count in (1, 6):
         expected = model.predict_frames(video[:, :1], count, 0.7, seed).numpy()
         assert got[f"frames_{count}"].dtype == np.uint8
-        assert got[f"frames_{count}"].shape == (3, count, 16, 16, 3)
+        assert got[f"frames_{count}"].shape == (3, count, *config.frame_shape)
         # The floor of a float32: another order of the same sums may fall on the other side of a whole number.
         assert np.mean(got[f"frames_{count}"] != expected) < 0.001
 
