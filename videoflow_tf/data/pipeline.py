@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from videoflow_tf.config import SPLITS, VideoFlowConfig
 from videoflow_tf.data.source import Source, open_source
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, one_line
 
 _LONGEST_TABLE = 20
 _DEFAULT_NUM_VIDEOS = 256  # Of a source that makes up any number.
@@ -100,14 +100,18 @@ def describe_data(config: VideoFlowConfig, data_dir: str | None) -> str:
       UserError: as `train_clips`.
     """
     source = open_source(config, data_dir)
-    lines = [f"Data: {config.dataset}: {source.contents()}"]
-    if source.left_out:
-        width = min(max(len(name) for name, _ in source.left_out), 60)
-        lines.append("Left out, or not all of it used:")
-        lines += [f"  {name:{width}}  {reason}" for name, reason in source.left_out[:_LONGEST_TABLE]]
-    if len(source.left_out) > _LONGEST_TABLE:
-        lines.append(f"  and {len(source.left_out) - _LONGEST_TABLE} more; launch/inspect_data.py lists all")
-    return "\n".join(lines)
+    return f"Data: {config.dataset}: {source.contents()}" + "".join(f"\n{line}" for line in left_out(source))
+
+
+def left_out(source: Source, at_most: int | None = _LONGEST_TABLE) -> list[str]:
+    """The lines of a table of what a source leaves out, or does not use all of; none if there is no such thing."""
+    if not source.left_out:
+        return []
+    width = min(max(len(name) for name, _ in source.left_out), 60)
+    lines = [f"  {one_line(name):{width}}  {reason}" for name, reason in source.left_out[:at_most]]
+    if len(lines) < len(source.left_out):
+        lines.append(f"  and {len(source.left_out) - len(lines)} more; launch/inspect_data.py lists all")
+    return ["Left out, or not all of it used:", *lines]
 
 
 def _num_eval_videos(source: Source, split: str, num_videos: int | None, num_frames: int) -> int:

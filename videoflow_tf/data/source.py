@@ -33,7 +33,7 @@ class Source(abc.ABC):
     left_out: tuple[tuple[str, str], ...] = ()
 
     @abc.abstractmethod
-    def __init__(self, config: VideoFlowConfig, data_dir: str | None) -> None:
+    def __init__(self, config: VideoFlowConfig, data_dir: Path | None) -> None:
         """Opens the source; `data_dir` may be None where `needs_data_dir` is false."""
 
     @abc.abstractmethod
@@ -68,7 +68,9 @@ def open_source(config: VideoFlowConfig, data_dir: str | Path | None) -> Source:
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     check_options(config, [name for name, value in defaults.items() if getattr(config, name) != value])
     if kind.needs_data_dir:
-        data_dir = _folder(config.dataset, data_dir)
+        if not data_dir:
+            raise UserError(f"dataset={config.dataset} needs --data_dir, the folder that holds it")
+        data_dir = local_folder(data_dir, "data_dir")
     elif data_dir is not None:
         raise UserError(
             f"data_dir={data_dir} has no effect: dataset={config.dataset} is generated; leave it out, or train on the "
@@ -100,9 +102,8 @@ def fitting_dataset(frame_size: int | str) -> str:
     return next(name for wanted in (frame_size, None) for name, size in sizes.items() if size == wanted)
 
 
-def _folder(dataset: str, data_dir: str | Path | None) -> str:
-    if not data_dir:
-        raise UserError(f"dataset={dataset} needs --data_dir, the folder that holds it")
-    if "://" in str(data_dir):
-        raise UserError(f"data_dir={data_dir} is an address; download it, and give the folder it lies in")
-    return str(Path(data_dir).expanduser())
+def local_folder(folder: str | Path, name: str) -> Path:
+    """The path of a folder given as the argument `name`; raises `UserError` if it is an address of the network."""
+    if "://" in str(folder):
+        raise UserError(f"{name}={folder} is an address; download it, and give the folder it lies in")
+    return Path(folder).expanduser()

@@ -3,12 +3,14 @@
 Which split a video belongs to: if the folder has subfolders `train`, `validation`, `test`, they are the splits. One
 that is not there is taken from the others (of `train`, if that is there) by a hash of the video's name, its path within
 the folder: a tenth for validation, a tenth for test. Adding files therefore moves none. Where there are so few videos
-that none falls to validation or test, the one with the lowest hash does, while something is left to train on.
+that none falls to validation or test, the one with the lowest hash (of those of at least the median length) does, while
+something is left to train on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +31,11 @@ class VideoFolder(StoredVideos):
     options = (*StoredVideos.options, "cache_dir")
     cure_of_empty_split = "add videos, cut a long one into several files, or make subfolders train, validation and test"
 
-    def __init__(self, config: VideoFlowConfig, data_dir: str | Path) -> None:
+    def __init__(self, config: VideoFlowConfig, data_dir: Path) -> None:
         super().__init__(config)
+        self.frame_shape = config.frame_shape
         self.place = str(data_dir)
-        items, left_out = find_items(Path(data_dir))
+        items, left_out = find_items(data_dir)
         if not items:
             other = f", only files such as {left_out[0][0]}" if left_out else ""
             raise UserError(f"there are no videos in {data_dir}{other}; name the folder that they are in")
@@ -45,18 +48,22 @@ class VideoFolder(StoredVideos):
         pairs = list(zip(items, decoded, strict=True))
         left_out += [(item.name, "; ".join(found.problems)) for item, found in pairs if found.problems]
         recordings = [recording for found in decoded for recording in found.recordings]
-        least, least_held_out = (self._span(frames) for frames in (config.num_train_frames, config.num_eval_frames))
-        kept = [r for r in recordings if len(r.frames) >= least]
-        left_out += [_too_short(r, least, "training clip") for r in recordings if len(r.frames) < least]
-        self.recordings = split_by_name(kept, least_held_out)
-        for split in _SHARES:
-            short = [r for r in self.recordings[split] if len(r.frames) < least_held_out]
-            left_out += [_too_short(r, least_held_out, f"evaluated one ({split})") for r in short]
+        self.recordings = split_by_name(recordings)
+        usable = 0
+        for split, of_split in self.recordings.items():
+            training = split == "train"
+            least = self._span(config.num_train_frames if training else config.num_eval_frames)
+            short = [r for r in of_split if len(r.frames) < least]
+            usable += len(of_split) - len(short)
+            clip = "training clip" if training else f"clip to evaluate on ({split})"
+            left_out += [(r.name, f"{len(r.frames)} frames, fewer than the {least} of a {clip}") for r in short]
+            if training:
+                self.recordings[split] = [r for r in of_split if len(r.frames) >= least]
         reasons: dict[str, list[str]] = {}
         for name, reason in left_out:
             reasons.setdefault(name, []).append(reason)
         self.left_out = tuple((name, "; ".join(reasons[name])) for name in sorted(reasons))
-        if not kept:
+        if not usable:
             name, reason = self.left_out[0]
             raise UserError(f"no video in {data_dir} can be used; for example {name}: {reason}")
         self.lengths = {
@@ -69,13 +76,8 @@ class VideoFolder(StoredVideos):
         return tf.numpy_function(lambda i, at: recordings[i].frames[at], [video, frames], tf.uint8)
 
 
-def split_by_name(recordings: list[Recording], least_held_out: int) -> dict[str, list[Recording]]:
-    """The videos of each split, in the order of their hashes, so that the first few are a random choice.
-
-    Args:
-      recordings: all of them.
-      least_held_out: frames that a video must have to be held out where none would be otherwise.
-    """
+def split_by_name(recordings: list[Recording]) -> dict[str, list[Recording]]:
+    """The videos of each split, in the order of their hashes, so that the first few are a random choice."""
     splits: dict[str, list[Recording]] = {split: [] for split in SPLITS}
     for recording in sorted(recordings, key=lambda recording: _number(recording.name)):
         splits[_top(recording.name) if _is_split(recording.name) else "train"].append(recording)
@@ -89,10 +91,10 @@ def split_by_name(recordings: list[Recording], least_held_out: int) -> dict[str,
         largest = max(missing, key=lambda split: len(splits[split]))
         splits["train"].append(splits[largest].pop())
     for split in missing:
-        long_enough = [r for r in splits["train"] if len(r.frames) >= least_held_out]
-        if not splits[split] and long_enough and len(splits["train"]) > 1:
-            splits[split].append(long_enough[0])
-            splits["train"].remove(long_enough[0])
+        if not splits[split] and len(splits["train"]) > 1:
+            usual = statistics.median_low(len(r.frames) for r in splits["train"])
+            splits[split].append(next(r for r in splits["train"] if len(r.frames) >= usual))
+            splits["train"].remove(splits[split][0])
     return splits
 
 
@@ -102,10 +104,6 @@ def _top(name: str) -> str:
 
 def _is_split(name: str) -> bool:
     return _top(name) in SPLITS
-
-
-def _too_short(recording: Recording, least: int, clip: str) -> tuple[str, str]:
-    return recording.name, f"{len(recording.frames)} frames, fewer than the {least} of a {clip}"
 
 
 def _number(name: str) -> float:
