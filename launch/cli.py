@@ -27,16 +27,20 @@ _EXIT_USER_ERROR = 2
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], takes_words: bool = False) -> None:
     """Parses the command line, calls `main()` and exits; the last line of every command.
+
+    With `takes_words`, what stands on the command line beside the flags is passed to `main`.
 
     A mistake of the user's, in the flags or a `UserError` from anywhere, is one line on stderr and
     status 2; Ctrl-C is one line and status 130.
     """
     logging.set_verbosity(logging.ERROR)
     try:
-        _parse(sys.argv)
-        sys.exit(main())
+        words = _parse(sys.argv)
+        if words and not takes_words:
+            raise UserError(f"unexpected argument {words[0]!r}: options are given as --name=value")
+        sys.exit(main(*words))
     except (UserError, flags.Error) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(_EXIT_USER_ERROR)
@@ -51,14 +55,14 @@ def _one_line(message: str) -> str:
     return re.sub(r"^flag --(\w+)=None: .* must have a value other than None\.$", r"--\1 is required", message)
 
 
-def _parse(argv: list[str]) -> None:
+def _parse(argv: list[str]) -> list[str]:
+    """Parses the flags, wherever they stand; gives the words beside them."""
     # Before parsing: `--help` should work whatever else is missing or wrong.
     if any(argument in ("-h", "-help", "--help") for argument in argv[1:]):
         print(_help())
         sys.exit(0)
-    rest = FLAGS(argv)
-    if len(rest) > 1:
-        raise UserError(f"unexpected argument {rest[1]!r}: options are given as --name=value")
+    FLAGS.set_gnu_getopt(True)
+    return FLAGS(argv)[1:]
 
 
 def _help() -> str:

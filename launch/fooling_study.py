@@ -3,10 +3,10 @@ python launch/fooling_study.py score results/*.json gives the fooling rate.
 
 build writes W/eval/fooling_study.html, one file that needs no network. Visitors open it, answer, and download their
 answers as JSON. score prints the share of generated clips taken for real with its 95 % confidence interval, and with
---workdir writes W/eval/fooling_rate.json as well.
+--workdir writes W/eval/fooling_rate_STUDY.json as well.
 """
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cli
@@ -18,7 +18,7 @@ from videoflow_tf.workdir import run_config
 cli.define_flags(StudyArguments)
 
 
-def main(action: str | None, files: list[str]) -> None:
+def main(action: str | None = None, *files: str) -> None:
     if action == "score":
         _score(files)
     elif action == "build":
@@ -40,7 +40,7 @@ def _build() -> None:
     print(build_study(**vars(arguments)))
 
 
-def _score(files: list[str]) -> None:
+def _score(files: Sequence[str]) -> None:
     from videoflow_tf.files import write_json
     from videoflow_tf.studies.fooling import score
 
@@ -55,11 +55,8 @@ def _score(files: list[str]) -> None:
         f"{rate['taken_for_real']} of {rate['shown']} generated clips for real"
     )
     if workdir is not None:
-        print(write_json(Path(workdir, "eval", "fooling_rate.json"), result))
+        print(write_json(Path(workdir, "eval", f"fooling_rate_{protocol['study']}.json"), result))
 
 
 if __name__ == "__main__":
-    # What to do and the files come without --; the other commands take options alone.
-    words = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument.startswith("-")]
-    cli.run(lambda: main(words[0] if words else None, words[1:]))
+    cli.run(main, takes_words=True)

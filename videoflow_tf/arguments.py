@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 Result = TypeVar("Result")
+
+TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
 
 
 def argument(default: Any, help_text: str, **limits: Any) -> Any:
@@ -27,6 +30,10 @@ def argument(default: Any, help_text: str, **limits: Any) -> Any:
 class RunArguments:
     """Which run, and on what data."""
 
+    command: ClassVar[str]  # The program in launch/, and its action if it has several.
+    # What changes no result, or is part of what a result says of each of its numbers.
+    not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir"})
+
     workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run."})
     data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.")
     output_dir: str | None = argument(None, "Folder to write to instead of the run's own.")
@@ -35,6 +42,37 @@ class RunArguments:
     def results_dir(self) -> Path:
         """The folder in which eval/, samples/ and the like are made."""
         return Path(self.workdir if self.output_dir is None else self.output_dir)
+
+    def given(self) -> dict[str, str]:
+        """What differs from the defaults, as it is written on a command line."""
+        fields = dataclasses.fields(self)
+        texts = {field.name: (flag_text(getattr(self, field.name)), flag_text(field.default)) for field in fields}
+        return {name: text for name, (text, default) in texts.items() if text != default}
+
+    def argv(self) -> list[str]:
+        """The command that gives the same result, word by word."""
+        program, *action = self.command.split()
+        return [f"launch/{program}.py", *action, *(f"--{name}={value}" for name, value in self.given().items())]
+
+    def result_name(self, kind: str, **values: str) -> str:
+        """The name of a result's files without suffix: its kind, and every argument that is not the default.
+
+        `values`: what to write for an argument instead of its value.
+        """
+        named = {name: value for name, value in self.given().items() if name not in self.not_in_names} | values
+        return "_".join([kind, *(f"{name}-{_NO_NAME.sub('-', value)}" for name, value in named.items())])
+
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9.,-]+")
+
+
+def flag_text(value: Any) -> str:
+    """A value of an argument as a flag has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(flag_text, value))
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def takes(arguments: type[Any]) -> Callable[[Callable[[Any], Result]], Callable[..., Result]]:

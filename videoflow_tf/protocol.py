@@ -22,6 +22,7 @@ class Protocol:
     """
 
     dataset: str | None = None
+    data_dir: str | None = None  # Where it was read from.
     split: str | None = None
     videos: int | None = None  # How many: the first so many of the split.
     samples: int | None = None  # Of each video.
@@ -69,8 +70,11 @@ class Protocol:
 
     @property
     def videos_text(self) -> str:
-        """For example "256 test videos"."""
-        return f"{self.videos} {self.split} video{'s' * (self.videos > 1)}"
+        """For example "256 test videos", and of samples how many of each and at which temperature."""
+        text = f"{self.videos} {self.split} video{'s' * (self.videos > 1)}"
+        if self.samples is not None:
+            text += f", {self.samples} sample{'s' * (self.samples > 1)} each"
+        return text if self.temperature is None else f"{text}, temperature {self.temperature:g}"
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Protocol) if field.name != "settings")

@@ -11,12 +11,12 @@ from videoflow_tf.workdir import read_config
 
 def test_out_of_sequence(output, workdir):
     output("anomaly", f"--workdir={workdir}", "--num_videos=3")
-    result = json.loads((workdir / "eval" / "out_of_sequence.json").read_text())
+    result = json.loads((workdir / "eval" / "out_of_sequence_num_videos-3.json").read_text())
     assert result["bits_per_pixel"]["frame"] == list(range(2, 12))
     assert len(result["bits_per_pixel"]["standard_error"]) == 10
     protocol = {"dataset": "shapes", "split": "test", "videos": 3, "context": 1, "seed": 0, "step": 6}
     assert result["protocol"] == protocol
-    assert Image.open(workdir / "eval" / "out_of_sequence.png").width > 500
+    assert Image.open(workdir / "eval" / "out_of_sequence_num_videos-3.png").width > 500
 
 
 def test_a_video_of_the_split_and_the_same_as_a_file(output, workdir, tmp_path):
@@ -25,11 +25,12 @@ def test_a_video_of_the_split_and_the_same_as_a_file(output, workdir, tmp_path):
     video = list(videos.as_numpy_iterator())[1]["video"]
     strips.save_gif(tmp_path / "clip.gif", video)
     scores = []
-    for source, name in (("--video=1", "test-1"), (f"--video_file={tmp_path / 'clip.gif'}", "file-clip")):
+    for source, name in (("--video=1", "video-1"), (f"--video_file={tmp_path / 'clip.gif'}", "video_file-clip.gif-*")):
         output("anomaly", f"--workdir={workdir}", source, "--max_frames=6")
-        result = json.loads((workdir / "eval" / f"anomaly_{name}.json").read_text())
+        (path,) = (workdir / "eval").glob(f"anomaly_{name}_max_frames-6.json")
+        result = json.loads(path.read_text())
         assert result["frame"] == [2, 3, 4, 5, 6] and result["protocol"]["context"] == 1
-        assert Image.open(workdir / "eval" / f"anomaly_{name}.png").width > 500
+        assert Image.open(path.with_suffix(".png")).width > 500
         scores.append(result["bits_per_pixel"])
     np.testing.assert_allclose(*scores, rtol=0.02)
 

@@ -5,8 +5,8 @@ import pytest
 
 
 def test_build_then_score(output, workdir, tmp_path):
-    output("fooling_study", "build", f"--workdir={workdir}", "--num_videos=2", "--num_frames=3", "--seconds=1.5")
-    page = (workdir / "eval" / "fooling_study.html").read_text(encoding="utf-8")
+    output("fooling_study", "--workdir", str(workdir), "build", "--num_videos", "2", "--num_frames=3", "--seconds=1.5")
+    page = (workdir / "eval" / "fooling_study_num_videos-2_num_frames-3_seconds-1.5.html").read_text(encoding="utf-8")
     study = json.loads(re.search(r'id="study">(.*?)</script>', page)[1])
     assert [(clip["generated"], clip["video"]) for clip in study["clips"]] == [
         (False, 0), (False, 1), (True, 0), (True, 1),
@@ -21,7 +21,8 @@ def test_build_then_score(output, workdir, tmp_path):
         files[-1].write_text(json.dumps({"study": study["id"], "visitor": visitor, "answers": answers}))
     printed = output("fooling_study", "score", *map(str, files), f"--workdir={workdir}")
     assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitor(s) took 2 of 4" in printed
-    assert json.loads((workdir / "eval" / "fooling_rate.json").read_text())["fooling_rate"]["rate"] == 0.5
+    result = json.loads((workdir / "eval" / f"fooling_rate_{study['id']}.json").read_text())
+    assert result["fooling_rate"]["rate"] == 0.5
 
 
 @pytest.mark.parametrize(

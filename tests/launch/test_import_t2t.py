@@ -44,7 +44,9 @@ def test_the_workdir_has_the_official_numbers(workdir):
 def test_evaluate_sample_and_train_take_it(output, workdir):
     before = [v.numpy() for v in load_workdir(workdir)[1].trainable_variables]
     output("evaluate", f"--workdir={workdir}", "--num_videos=2")
-    assert np.isfinite(json.loads((workdir / "eval" / "metrics.json").read_text())["bits_per_pixel"]["mean"])
+    assert np.isfinite(
+        json.loads((workdir / "eval" / "metrics_num_videos-2.json").read_text())["bits_per_pixel"]["mean"]
+    )
     output("sample", f"--workdir={workdir}", "--num_frames=2", "--num_samples=1")
     output("train", f"--workdir={workdir}", "--train_steps=9", "--eval_videos=1")  # Exports at its end, too.
     assert (workdir / "export" / "saved_model.pb").is_file()

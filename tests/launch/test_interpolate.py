@@ -6,7 +6,7 @@ from PIL import Image
 def test_writes_strip_animation_and_protocol(output, workdir):
     arguments = ["--video=1", "--other_video=2", "--levels=top", "--channel_rank=2", "--steps=4"]
     printed = output("interpolate", f"--workdir={workdir}", *arguments)
-    stem = "interpolation_step-0000006_test-1-2_levels-1_rank-2"
+    stem = "interpolation_video-1_other_video-2_steps-4_levels-top_channel_rank-2"
     first, *paths = printed.splitlines()
     assert first == "Data: shapes: generated, any number of videos"
     assert paths == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]

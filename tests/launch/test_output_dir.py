@@ -4,10 +4,10 @@ import pytest
 
 COMMANDS = [
     ("sample", ["--num_frames=2", "--num_samples=1"], "samples"),
-    ("evaluate", ["--num_videos=2"], "eval/metrics.json"),
+    ("evaluate", ["--num_videos=2"], "eval/metrics_num_videos-2.json"),
     ("interpolate", ["--steps=2"], "eval"),
     ("anomaly", ["--num_videos=2"], "eval"),
-    ("fooling_study build", ["--num_videos=1", "--num_frames=2"], "eval/fooling_study.html"),
+    ("fooling_study build", ["--num_videos=1", "--num_frames=2"], "eval/fooling_study_num_videos-1_num_frames-2.html"),
     ("export", [], "export/saved_model.pb"),
 ]
 

@@ -133,7 +133,7 @@ def test_grid_of_all_videos_and_samples(output, workdir):
     output("sample", f"--workdir={workdir}", *arguments)
     stem = "step-0000006_test-3x2x4_temperature-0.5_seed-0"
     names = sorted(path.name for path in (workdir / "samples").iterdir())
-    assert names == [f"{stem}.json", f"{stem}.npz", f"{stem}_grid.gif"]
+    assert names == [f"{stem}_grid.gif", f"{stem}_grid.json", f"{stem}_grid.npz"]
     with Image.open(workdir / "samples" / f"{stem}_grid.gif") as gif:
         assert gif.n_frames == 5
 

@@ -129,13 +129,14 @@ def test_from_python(micro_run, tmp_path):
 
     workdir = shutil.copytree(micro_run, tmp_path / "run")
     results = videoflow_tf.evaluate(workdir, metrics=["bits_per_pixel", "psnr"], num_videos=2, num_samples=2, seed=1)
-    assert results.paths == [workdir / "eval" / "metrics.json", workdir / "eval" / "curves.png"]
+    stem = "metrics_num_videos-2_num_samples-2_seed-1"
+    assert results.paths == [workdir / "eval" / f"{stem}.json", workdir / "eval" / f"{stem}.png"]
     assert read_json(results.paths[0]) == results.metrics == results.measured[0]
     assert [line.split(":")[0] for line in results.lines] == ["bits_per_pixel", "psnr"]
     assert results.metrics["protocol"]["frames"] == results.metrics["psnr"]["protocol"]["frames"] == 5
-    again = videoflow_tf.evaluate(workdir, metrics=["psnr"], num_videos=2, num_samples=2, seed=1, temperatures=[1, 0])
-    assert [at["psnr"]["protocol"]["temperature"] for at in again.measured] == [0, 1]
-    assert again.measured[1]["psnr"] == results.metrics["psnr"]
+    again = videoflow_tf.evaluate(workdir, metrics=["psnr"], num_videos=2, num_samples=2, seed=1, temperatures=[0.5, 0])
+    assert [at["psnr"]["protocol"]["temperature"] for at in again.measured] == [0, 0.5]
+    assert again.measured[1]["psnr"] | {"argv": results.metrics["psnr"]["argv"]} == results.metrics["psnr"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
+import copy
 import json
 
 import numpy as np
 from PIL import Image
 
+from videoflow_tf.files import read_json, write_json
+from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.metric import curve_statistics
-from videoflow_tf.metrics.results import summary, write_metrics, write_sweep
+from videoflow_tf.metrics.results import summary, write
 
 
 def _likelihood(step: int) -> dict:
@@ -17,48 +20,84 @@ def _fvd(step: int) -> dict:
     return {"fvd": {"mean": 100.0, "standard_deviation": 5.0, "per_draw": [95.0, 105.0], "protocol": protocol}}
 
 
-def _read(folder) -> dict:
-    return json.loads((folder / "metrics.json").read_text())
+def _write(folder, measured: dict, step: int = 5, **arguments) -> dict:
+    """Writes metrics as if measured at that step; gives what is then in the file."""
+    measured = copy.deepcopy(measured)
+    names = [name for name in measured if name != "protocol"]
+    for name in names:
+        (measured if name == "bits_per_pixel" else measured[name])["protocol"]["step"] = step
+    written = write(EvaluateArguments(folder, metrics=names, **arguments), [measured])
+    assert list(written.paths) == sorted(written.paths)
+    return read_json(written.paths[0])
 
 
-def test_metrics_of_the_same_step_are_kept(tmp_path):
-    write_metrics(tmp_path, _likelihood(5), step=5)
-    assert _read(tmp_path) == _likelihood(5)
-    write_metrics(tmp_path, _fvd(5), step=5)
-    assert _read(tmp_path) == _likelihood(5) | _fvd(5)
+def _without_argv(result: dict) -> dict:
+    return {name: {k: v for k, v in part.items() if k != "argv"} for name, part in result.items()}
 
 
-def test_metrics_of_another_step_are_dropped(tmp_path):
-    write_metrics(tmp_path, _likelihood(5) | _fvd(5), step=5)
-    write_metrics(tmp_path, _fvd(6), step=6)
-    assert _read(tmp_path) == _fvd(6)
-    write_metrics(tmp_path, _likelihood(7), step=7)
-    assert _read(tmp_path) == _likelihood(7)
+def test_metrics_of_one_protocol_stand_together(tmp_path):
+    assert _without_argv(_write(tmp_path, _likelihood(5))) == _likelihood(5)
+    both = _write(tmp_path, _fvd(5))
+    assert _without_argv(both) == _likelihood(5) | _fvd(5)
+    assert both["bits_per_pixel"]["argv"] == ["launch/evaluate.py", f"--workdir={tmp_path}"]
+    assert both["fvd"]["argv"] == ["launch/evaluate.py", f"--workdir={tmp_path}", "--metrics=fvd"]
+    assert sorted(path.name for path in (tmp_path / "eval").iterdir()) == ["metrics.json", "metrics.png"]
 
 
-def test_there_are_curves_only_of_what_has_frames(tmp_path):
-    assert write_metrics(tmp_path, _fvd(5), step=5) == [tmp_path / "metrics.json"]
-    assert write_metrics(tmp_path, _likelihood(5), step=5) == [tmp_path / "metrics.json", tmp_path / "curves.png"]
+def test_metrics_of_another_step_are_dropped_with_their_picture(tmp_path):
+    _write(tmp_path, _likelihood(5) | _fvd(5))
+    assert _without_argv(_write(tmp_path, _fvd(6), step=6)) == _fvd(6)
+    assert not (tmp_path / "eval" / "metrics.png").exists()
+    assert _without_argv(_write(tmp_path, _likelihood(7), step=7)) == _likelihood(7)
+
+
+def test_metrics_of_other_data_are_dropped(tmp_path):
+    _write(tmp_path, _likelihood(5))
+    other = _fvd(5)
+    for name, value in (("videos", 9), ("data_dir", "elsewhere"), ("split", "train")):
+        changed = copy.deepcopy(other)
+        changed["fvd"]["protocol"][name] = value
+        assert _without_argv(_write(tmp_path, changed)) == changed
+
+
+def test_what_differs_from_the_defaults_has_a_name_of_its_own(tmp_path):
+    for arguments in ({}, {"split": "validation"}, {"temperature": 1.0}, {"num_samples": 9}, {"num_videos": 3}):
+        _write(tmp_path, _fvd(5), **arguments)
+    assert sorted(path.name for path in (tmp_path / "eval").iterdir()) == [
+        "metrics.json",
+        "metrics_num_samples-9.json",
+        "metrics_num_videos-3.json",
+        "metrics_split-validation.json",
+        "metrics_temperature-1.json",
+    ]
+
+
+def test_a_file_of_an_earlier_form_is_written_anew(tmp_path):
+    (tmp_path / "eval").mkdir()
+    for old in ([1], "x", {"results": 3}, _likelihood(5), {"psnr": 3}):
+        write_json(tmp_path / "eval" / "metrics.json", old)
+        assert _without_argv(_write(tmp_path, _fvd(5))) == _fvd(5)
 
 
 def test_sweep_of_fvd_with_and_without_spread(tmp_path):
     one_draw = _fvd(5)
     one_draw["fvd"]["standard_deviation"] = None
-    for results in ([_fvd(5), _fvd(5)], [one_draw]):
-        json_path, picture_path = write_sweep(tmp_path, [{"temperature": 0.5, **result} for result in results])
-        assert json.loads(json_path.read_text())["results"][0]["fvd"] == results[0]["fvd"]
+    for measured in ([_fvd(5), _fvd(5)], [one_draw]):
+        arguments = EvaluateArguments(tmp_path, metrics=["fvd"], temperatures=[0.5, 1.0][: len(measured)])
+        json_path, picture_path = write(arguments, measured).paths
+        assert json.loads(json_path.read_text())["results"][0]["fvd"] == measured[0]["fvd"]
         with Image.open(picture_path) as picture:
             # The band or the line is drawn in blue: some pixels have colour.
             pixels = np.asarray(picture.convert("RGB")).astype(int)
         assert (pixels.max(axis=-1) - pixels.min(axis=-1) > 50).sum() > 10
+    assert len(list((tmp_path / "eval").iterdir())) == 4
 
 
 def test_summary_lines():
     measured = [_likelihood(5) | _fvd(5)]
-    lines = list(summary(["bits_per_pixel", "fvd"], [], measured))
+    lines = list(summary(["bits_per_pixel", "fvd"], measured))
     bits = measured[0]["bits_per_pixel"]
     assert lines == [
         f"bits_per_pixel: {bits['mean']:.4f} +- {bits['standard_error']:.4f} (2 test videos)",
-        "fvd: 100.0000 +- 5.0000 (2 test videos)",
+        "fvd: 100.0000 +- 5.0000 (2 test videos, 3 samples each)",
     ]
-    assert list(summary(["fvd"], [0.5], [_fvd(5)])) == ["fvd at temperature 0.5: 100.0000 +- 5.0000 (2 test videos)"]

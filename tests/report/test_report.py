@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -10,9 +11,11 @@ from tests.chromium import Chromium, find_chromium
 from videoflow_tf.config import PARTS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import strips
+from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.report import report_page
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import read_scalars
+from videoflow_tf.studies.arguments import SampleArguments, StudyArguments
 
 
 @pytest.fixture(scope="module")
@@ -55,41 +58,34 @@ def test_commands_repeat_the_run(page):
 def test_command_of_a_bair_run_has_its_data():
     config = VideoFlowConfig.preset("bair").replace(latent_dilations=(1, 2), conditional=False, num_context=0)
     command = train_command(config, "w")
-    assert "--latent_dilations=1,2" in command and "--conditional=false" in command and "--data_dir=data" in command
+    assert "--latent_dilations=1,2" in command and "--conditional=false" in command and "--data_dir=DATA_DIR" in command
 
 
-def test_commands_of_results(micro_config):
-    protocol = {"split": "test", "videos": 2, "samples": 3, "frames": 4, "temperature": 0.5, "seed": 1, "context": 1}
-    shared = "--split=test --num_videos=2"
-    (command,) = result_commands("step-1_x.json", {"protocol": protocol}, micro_config, "w")
-    expected = f"{shared} --num_samples=3 --num_frames=4 --temperature=0.5 --seed=1"
-    assert command == f"python launch/sample.py --workdir=w {expected}"
+def test_commands_of_results():
+    """Whatever a file holds, and whatever names are: words that a shell takes as they are."""
+    sample = SampleArguments("a; touch x", num_videos=2, grid=True, seed=1, pictures=("png", "gif"), data_dir="$(id)\n")
+    evaluate = EvaluateArguments("w", metrics=["psnr", "fvd"], fvd_context=False, temperatures=[0.5, 0], i3d_path="I'd")
+    result = {"argv": sample.argv(), "psnr": {"argv": evaluate.argv()}, "results": [{"fvd": {"argv": evaluate.argv()}}]}
+    first, second, third = (shlex.split(command) for command in result_commands(result))
+    shown = ["--num_videos=2", "--seed=1", "--grid=true", "--pictures=png,gif"]
+    assert first == ["python", "launch/sample.py", "--workdir=a; touch x", "--data_dir=$(id)\n", *shown]
+    options = ["--metrics=psnr,fvd", "--temperatures=0,0.5", "--i3d_path=I'd", "--fvd_context=false"]
+    assert second == third == ["python", "launch/evaluate.py", "--workdir=w", *options]
+    build = StudyArguments("w", seconds=1.0, frames_per_second=4)
+    assert build.argv() == ["launch/fooling_study.py", "build", "--workdir=w", "--seconds=1", "--frames_per_second=4"]
+    for argv in (3, [], ["rm"], ["launch/../x.py"], ["launch/a.py; rm"], ["launch/sample.py", 3]):
+        assert list(result_commands({"argv": argv})) == []
 
-    (command,) = result_commands("step-1_x.json", {"protocol": protocol, "ssim": {}}, micro_config, "w")
-    assert command.endswith("--seed=1 --choose=ssim")
 
-    metrics = {
-        "bits_per_pixel": {},
-        "protocol": {"split": "test", "videos": 2, "seed": 1, "dequantization_samples": 5},
-        "psnr": {"protocol": protocol},
-        "ssim": {"protocol": protocol},
-        "fvd": {"protocol": protocol | {"draws": 2, "context_included": False, "i3d": "a digest"}},
-    }
-    likelihood, similar, fvd = result_commands("metrics.json", metrics, micro_config, "w")
-    evaluate = "python launch/evaluate.py --workdir=w"
-    assert likelihood == f"{evaluate} --metrics=bits_per_pixel {shared} --seed=1 --dequantization_samples=5"
-    sampled = f"{shared} --seed=1 --temperature=0.5"
-    assert similar == f"{evaluate} --metrics=psnr,ssim {sampled} --num_samples=3 --num_frames=3"
-    assert fvd == f"{evaluate} --metrics=fvd {sampled} --fvd_draws=2 --fvd_context=false --num_frames=3 --i3d_path=I3D"
-    sweep = {"results": [{"temperature": t, "psnr": {"protocol": protocol}} for t in (0.0, 0.5)]}
-    (command,) = result_commands("temperature_sweep.json", sweep, micro_config, "w")
-    expected = (
-        "--metrics=psnr --split=test --num_videos=2 --seed=1 --num_samples=3 --num_frames=3 --temperatures=0.0,0.5"
-    )
-    assert command == f"{evaluate} {expected}"
-
-    for name, result in (("other.json", {"protocol": {}}), ("step-1.json", {}), ("step-1.json", [])):
-        assert result_commands(name, result, micro_config, "w") == []
+def test_results_of_several_protocols_are_all_shown(run, tmp_path):
+    workdir = shutil.copytree(run, tmp_path / "run")
+    for temperature in (0.5, 1.0):
+        protocol = {"split": "test", "videos": 9, "samples": 4, "temperature": temperature, "step": 6}
+        result = {"psnr": {"mean": {"mean": 20 + temperature}, "protocol": protocol}}
+        (workdir / "eval" / f"metrics_temperature-{temperature}.json").write_text(json.dumps(result))
+    page = report_page(workdir)
+    for text in ("20.5", "21", "psnr: 9 test videos, 4 samples each, temperature 1</p>", "temperature 0.5</p>"):
+        assert text in page
 
 
 def test_configuration_stands_by_part(page):

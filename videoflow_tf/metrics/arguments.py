@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
-from videoflow_tf.arguments import RunArguments, argument
+from videoflow_tf.arguments import TEMPERATURE, RunArguments, argument
 from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
 from videoflow_tf.registry import METRICS
@@ -21,6 +22,14 @@ class EvaluateArguments(RunArguments):
         more, or there is none; a count is below 1.
     """
 
+    command: ClassVar[str] = "evaluate"
+    not_in_names: ClassVar[frozenset[str]] = RunArguments.not_in_names | {
+        "metrics",
+        "vgg_weights",
+        "i3d_path",
+        "batch_size",
+    }
+
     metrics: Sequence[str] = argument(
         ("bits_per_pixel",), f"What to measure, comma-separated, of {', '.join(METRICS)}."
     )
@@ -30,7 +39,7 @@ class EvaluateArguments(RunArguments):
     num_frames: int | None = argument(
         None, "Frames to predict in samples; default: num_eval_frames - num_context.", lower_bound=1
     )
-    temperature: float = argument(1.0, "Factor of the prior's sigma in samples.", lower_bound=0)
+    temperature: float = argument(TEMPERATURE, "Factor of the prior's sigma in samples; 1: as trained.", lower_bound=0)
     temperatures: Sequence[float | str] | None = argument(None, "A sweep over these instead, for example 0.0,0.5,1.0.")
     dequantization_samples: int = argument(
         1, "Noise draws for bits_per_pixel; 2 and more: the importance-weighted bound too.", lower_bound=1

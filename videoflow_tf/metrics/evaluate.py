@@ -51,14 +51,15 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
     split, num_videos, frames = arguments.split, arguments.num_videos, config.num_eval_frames
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
-    protocol = Protocol.of(model, split=split, videos=num_videos, frames=frames, seed=arguments.seed)
+    shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
+    protocol = Protocol.of(model, **shared, frames=frames)
     if arguments.num_frames is not None:
         frames = config.num_context + arguments.num_frames
     drawn_at = temperatures or [arguments.temperature]
     sampled = [dataclasses.replace(protocol, frames=frames, temperature=t) for t in drawn_at]
     sample_metrics = [made[name] for name in on_samples]
-    folder = arguments.results_dir / "eval"
-    evaluation = Evaluation(model, data_dir, folder / "measurements", arguments.batch_size)
+    folder = arguments.results_dir / "eval" / "measurements"
+    evaluation = Evaluation(model, data_dir, folder, arguments.batch_size)
     if sample_metrics:
         evaluation.check_samples(sample_metrics, sampled[0])
 
@@ -69,7 +70,7 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
     for i, at in enumerate(sampled if sample_metrics else []):
         print(f"Samples at temperature {at.temperature:g}")
         measured[i] |= evaluation.measure_samples(sample_metrics, at)
-    return results.write(folder, names, measured, temperatures, protocol.step)
+    return results.write(arguments, measured)
 
 
 class Evaluation:

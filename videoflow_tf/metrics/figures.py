@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:
             drawn = None not in errors
             curves[kind] = Curve(temperatures, [point["mean"] for point in points], errors if drawn else None)
         of_what = "standard deviation over draws" if "standard_deviation" in points[0] else "standard error"
-        protocol = Protocol.of_metric(results[0], name)
+        protocol = dataclasses.replace(Protocol.of_metric(results[0], name), temperature=None)
         _draw(axes, name, curves, protocol, of_what if drawn else None, "Temperature (factor of sigma)", False)
     save_chart(path, axes.figure)
 
@@ -84,8 +85,7 @@ def _draw(
     """The diagram of a metric, labelled by its name if it was measured with one that is not registered here and now."""
     for kind, curve in curves.items():
         plot_curve(axes, curve, kind, _COLOURS[kind or "mean"])
-    samples = f", {protocol.samples} samples each" if protocol.samples else ""
-    axes.set_title(protocol.videos_text + samples + (f"\nwith {spreads}" if spreads else ""), fontsize="medium")
+    axes.set_title(protocol.videos_text + (f"\nwith {spreads}" if spreads else ""), fontsize="medium")
     finish(axes, x_label, METRICS[name].axis_label() if name in METRICS else name, whole_numbers=whole_numbers)
     if None not in curves:
         axes.legend()

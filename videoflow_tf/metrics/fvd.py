@@ -13,7 +13,6 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.measurements import file_digest
 from videoflow_tf.metrics.metric import MetricOptions, SampleMetric
-from videoflow_tf.protocol import Protocol
 
 _SOURCE = "https://tfhub.dev/deepmind/i3d-kinetics-400/1"
 _INPUT_SIZE = 224  # Pixels.
@@ -105,12 +104,6 @@ class FVD(SampleMetric):
     @classmethod
     def from_options(cls, options: MetricOptions) -> FVD:
         return cls(options.arguments.fvd_draws, I3D(options.arguments.i3d_path), options.arguments.fvd_context)
-
-    @classmethod
-    def flags(cls, protocol: Protocol) -> dict[str, Any]:
-        own = protocol.settings
-        clips = {"fvd_draws": own["draws"], "fvd_context": own["context_included"]}
-        return clips | {"num_frames": protocol.num_predicted, "i3d_path": "I3D"}
 
     def settings(self) -> dict[str, Any]:
         return {"i3d": self._i3d.digest, "draws": self.num_samples, "context_included": self._include_context}

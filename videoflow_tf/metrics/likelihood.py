@@ -12,7 +12,6 @@ import tensorflow as tf
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.metrics.metric import MetricOptions, VideoMetric, curve_statistics, mean_statistics
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.protocol import Protocol
 from videoflow_tf.seeds import as_seed, fold_in
 
 
@@ -33,10 +32,6 @@ class BitsPerPixel(VideoMetric):
     @classmethod
     def from_options(cls, options: MetricOptions) -> BitsPerPixel:
         return cls(options.config, options.arguments.dequantization_samples)
-
-    @classmethod
-    def flags(cls, protocol: Protocol) -> dict[str, Any]:
-        return {"dequantization_samples": protocol.settings.get("dequantization_samples", 1)}
 
     def settings(self) -> dict[str, Any]:
         return {"dequantization_samples": self._draws, "pixel_scaling": self._config.pixel_scaling}

@@ -21,7 +21,6 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.vgg import VGGFeatures
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.protocol import Protocol
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +64,6 @@ class Metric(abc.ABC):
         """Label and unit."""
         return f"{cls.label} ({cls.unit})" if cls.unit else cls.label
 
-    @classmethod
-    def flags(cls, protocol: Protocol) -> dict[str, Any]:
-        """The flags of `evaluate.py`, beside those of all metrics, that repeat a result; what a workdir does not hold
-        is a placeholder in capitals."""
-        return {}
-
     def settings(self) -> dict[str, Any]:
         """What the numbers depend on besides the videos and samples, as JSON values; part of the protocol."""
         return {}
@@ -98,10 +91,6 @@ class SampleMetric(Metric):
     @classmethod
     def from_options(cls, options: MetricOptions) -> SampleMetric:
         return cls(options.arguments.num_samples)
-
-    @classmethod
-    def flags(cls, protocol: Protocol) -> dict[str, Any]:
-        return {"num_samples": protocol.samples, "num_frames": protocol.num_predicted}
 
     @abc.abstractmethod
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:

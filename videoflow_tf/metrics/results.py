@@ -1,11 +1,12 @@
 """Results on disk, and the lines that sum them up.
 
-W/eval/metrics.json              every metric by its name; `protocol` is that of bits_per_pixel, the others have
-                                 theirs beside their numbers
-W/eval/curves.png                the metrics frame by frame
-W/eval/temperature_sweep.json    `results`, a list of {temperature, the metrics by name}
-W/eval/temperature_sweep.png
-W/eval/measurements/             single videos
+W/eval/metrics[_FLAG-VALUE...].json    every metric by its name, measured alike: what differs from the defaults of
+                                       evaluate.py is in the file's name; `protocol` is that of bits_per_pixel, the
+                                       others have theirs beside their numbers, and each has its `argv`
+W/eval/metrics[...].png                the metrics frame by frame
+W/eval/temperature_sweep[...].json     `results`, a list of {temperature, the metrics by name}
+W/eval/temperature_sweep[...].png
+W/eval/measurements/                   single videos
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, NamedTuple
 
 from videoflow_tf.files import read_json, write_json
 from videoflow_tf.metrics import figures
+from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
 
 _AT_THE_TOP = "bits_per_pixel"  # The metric whose protocol stands at the top level.
 
@@ -41,44 +44,39 @@ def named(name: str, numbers: dict[str, Any], protocol: Protocol) -> dict[str, A
     return {name: {**numbers, "protocol": protocol.to_json()}}
 
 
-def write(
-    folder: Path, names: Sequence[str], measured: list[dict[str, Any]], temperatures: Sequence[float] | None, step: int
-) -> Results:
-    """Writes metrics that were measured at this training step; with temperatures, as a sweep over them."""
-    if temperatures:
-        paths = write_sweep(folder, [{"temperature": t, **m} for t, m in zip(temperatures, measured, strict=True)])
-    else:
-        paths = write_metrics(folder, measured[0], step)
-    return Results(measured, paths, list(summary(names, temperatures, measured)))
+def write(arguments: EvaluateArguments, measured: list[dict[str, Any]]) -> Results:
+    """Writes the metrics that were asked for, beside those that were measured alike before, and their figure.
 
-
-def write_metrics(folder: Path, metrics: dict[str, Any], step: int) -> list[Path]:
-    """Writes `metrics` to metrics.json, beside the other metrics there of the same training step, and their curves.
-
-    Returns:
-      The files written.
+    Args:
+      arguments: what was asked for.
+      measured: the metrics by name, see `named`: at each temperature of a sweep, else once.
     """
-    target = folder / "metrics.json"
-    merged = {**_of_step(target, step), **metrics}
-    write_json(target, merged)
-    curves = figures.save_curves(folder / "curves.png", merged)
-    return [target, *([folder / "curves.png"] if curves else [])]
+    names, temperatures = arguments.metrics, arguments.temperatures
+    for metrics in measured:
+        for name in names:
+            metrics[name]["argv"] = arguments.argv()
+    kind = "temperature_sweep" if temperatures else "metrics"
+    target = arguments.results_dir / "eval" / f"{arguments.result_name(kind)}.json"
+    picture = target.with_suffix(".png")
+    earlier = _read(target, len(measured))
+    merged = [_measured_alike(old, new, names[0]) | new for old, new in zip(earlier, measured, strict=True)]
+    if temperatures:
+        results = [{"temperature": t} | metrics for t, metrics in zip(temperatures, merged, strict=True)]
+        write_json(target, {"results": results})
+        figures.save_sweep(picture, results)
+    else:
+        write_json(target, merged[0])
+        if not figures.save_curves(picture, merged[0]):
+            picture.unlink(missing_ok=True)  # Of metrics that are no longer in the file.
+    paths = [path for path in (target, picture) if path.exists()]
+    return Results(measured, paths, list(summary(names, measured)))
 
 
-def write_sweep(folder: Path, results: list[dict[str, Any]]) -> list[Path]:
-    """Writes temperature_sweep.json and its figure; results: of each temperature, `temperature` and metrics by name."""
-    paths = [folder / "temperature_sweep.json", folder / "temperature_sweep.png"]
-    write_json(paths[0], {"results": results})
-    figures.save_sweep(paths[1], results)
-    return paths
-
-
-def summary(names: Sequence[str], temperatures: Sequence[float], measured: Sequence[dict[str, Any]]) -> Iterator[str]:
+def summary(names: Sequence[str], measured: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Lines for the terminal: every metric, at each temperature of a sweep."""
     for name in names:
-        for i, result in enumerate(measured):
-            label = f"{name} at temperature {temperatures[i]:g}" if temperatures else name
-            yield f"{label}: {_values(result[name])} ({Protocol.of_metric(result, name).videos_text})"
+        for result in measured:
+            yield f"{name}: {_values(result[name])} ({Protocol.of_metric(result, name).videos_text})"
 
 
 def _values(result: dict[str, Any]) -> str:
@@ -94,12 +92,25 @@ def _with_error(result: dict[str, Any]) -> str:
     return f"{result['mean']:.4f}" + ("" if spread is None else f" +- {spread:.4f}")
 
 
-def _of_step(path: Path, step: int) -> dict[str, Any]:
-    """The metrics in an earlier file that were measured at this training step."""
+def _read(path: Path, count: int) -> list[dict[str, Any]]:
+    """The metrics in an earlier file, of each temperature; none where it is no file of this program."""
     try:
         old = read_json(path)
-        names = [name for name in old if name != "protocol"]
-        kept = [name for name in names if Protocol.of_metric(old, name).step == step]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # None yet, or no file of this program: it is written anew.
-    return {name: old[name] for name in old if name in kept or (name == "protocol" and _AT_THE_TOP in kept)}
+        results = old.get("results", [old])
+        return results if len(results) == count and all(isinstance(at, dict) for at in results) else [{}] * count
+    except (OSError, ValueError, AttributeError, TypeError):
+        return [{}] * count
+
+
+def _measured_alike(old: dict[str, Any], new: dict[str, Any], name: str) -> dict[str, Any]:
+    """The metrics of an earlier file that were measured on the same videos, by the same step, as `name` now."""
+    wanted = _conditions(Protocol.of_metric(new, name))
+    ours = [n for n in METRICS if isinstance(old.get(n), dict) and "argv" in old[n]]
+    kept = [n for n in ours if _conditions(Protocol.of_metric(old, n)) == wanted]
+    return {n: old[n] for n in old if n in kept or (n == "protocol" and _AT_THE_TOP in kept)}
+
+
+def _conditions(protocol: Protocol) -> tuple[Any, ...]:
+    """What the metrics of a file share and its name does not say."""
+    p = protocol
+    return p.dataset, p.data_dir, p.split, p.videos, p.context, p.seed, p.step

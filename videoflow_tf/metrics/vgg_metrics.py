@@ -10,7 +10,6 @@ from videoflow_tf.metrics.diversity import Diversity
 from videoflow_tf.metrics.metric import MetricOptions, SampleMetric
 from videoflow_tf.metrics.similarity import Similarity
 from videoflow_tf.metrics.vgg import VGGFeatures
-from videoflow_tf.protocol import Protocol
 
 
 class VGGMetric(SampleMetric):
@@ -23,10 +22,6 @@ class VGGMetric(SampleMetric):
     @classmethod
     def from_options(cls, options: MetricOptions) -> VGGMetric:
         return cls(options.arguments.num_samples, options.vgg)
-
-    @classmethod
-    def flags(cls, protocol: Protocol) -> dict[str, Any]:
-        return super().flags(protocol) | {"vgg_weights": "VGG16.h5"}
 
     def settings(self) -> dict[str, Any]:
         return {"vgg_weights": self._vgg.digest}

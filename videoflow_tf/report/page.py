@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 from html import escape
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from videoflow_tf.config import PARTS, VideoFlowConfig, help_of
 from videoflow_tf.files import read_json
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 from videoflow_tf.workdir import latest_checkpoint, run_config
@@ -46,14 +49,14 @@ def report_page(workdir: str | Path) -> str:
     results = {path: read_json(path) for path in sorted((workdir / "eval").glob("*.json"))}
     protocols = {path: read_json(path) for path in sorted((workdir / "samples").glob("*.json"))}
     commands = [train_command(config, str(workdir))]
-    for path, result in (results | protocols).items():
-        commands += result_commands(path.name, result, config, str(workdir))
+    for result in (results | protocols).values():
+        commands += result_commands(result)
     sections = {
         "Training": _curves(workdir),
         "Results": _results(results, workdir / "eval"),
         "Samples": _samples(workdir / "samples"),
         "Configuration": _configuration(config),
-        "Commands to repeat it": "<pre>" + escape("\n".join(commands)) + "</pre>",
+        "Commands to repeat it": "<pre>" + escape("\n".join(dict.fromkeys(commands))) + "</pre>",
     }
     latest = latest_checkpoint(workdir)
     step = 0 if latest is None else latest[1]
@@ -85,14 +88,27 @@ def _results(results: dict[Path, Any], folder: Path) -> str:
         pictures = [picture for picture in pictures if picture not in own]
         parts.append(f"<h3>{escape(path.stem.replace('_', ' '))}</h3>")
         parts += [_figure(picture) for picture in own]
+        parts += [f"<p>{escape(text)}</p>" for text in _protocol_texts(result)]
         parts.append(_result_tables(result))
     return "".join(parts + [_figure(picture) for picture in pictures])
+
+
+def _protocol_texts(result: Any) -> list[str]:
+    """What was measured, in a line for each protocol in a file of metrics: the videos, samples and temperatures."""
+    texts: dict[str, list[str]] = {}
+    with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):  # No file of metrics.
+        for metrics in result.get("results", [result]):
+            for name in METRICS:
+                if name in metrics:
+                    names = texts.setdefault(Protocol.of_metric(metrics, name).videos_text, [])
+                    names += [] if name in names else [name]
+    return [f"{', '.join(names)}: {text}" for text, names in texts.items()]
 
 
 def _result_tables(result: Any) -> str:
     """The numbers, and folded away below them how they were made."""
     leaves = [(name, _number(value)) for name, value in _flat(result)]
-    how = [leaf for leaf in leaves if "protocol" in leaf[0].split(" / ")]
+    how = [leaf for leaf in leaves if {"protocol", "argv"} & set(leaf[0].split(" / "))]
     numbers = [leaf for leaf in leaves if leaf not in how]
     tables = _table(numbers, ("quantity", "value")) if numbers else ""
     if how:

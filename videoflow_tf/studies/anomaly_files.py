@@ -14,6 +14,7 @@ from videoflow_tf.errors import one_line
 from videoflow_tf.files import write_json
 from videoflow_tf.media import charts
 from videoflow_tf.media.video_files import read_video
+from videoflow_tf.metrics.measurements import file_digest
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.anomaly import frame_scores, out_of_sequence
@@ -22,6 +23,7 @@ from videoflow_tf.training.checkpoints import load_workdir
 
 _DEFAULT_VIDEOS = 64
 _MOST_FRAMES = 1000
+_LONGEST_NAME = 60  # Of a video file in the names of its results.
 
 
 @takes(AnomalyArguments)
@@ -40,9 +42,9 @@ def detect(arguments: AnomalyArguments) -> list[Path]:
     _, model = load_workdir(arguments.workdir)
     of_split = arguments.video is None and arguments.video_file is None
     name, chart, result = (_of_split if of_split else _of_video)(model, arguments)
-    stem = arguments.results_dir / "eval" / name
-    picture = charts.save_chart(stem.with_name(f"{name}.png"), chart)
-    return [picture, write_json(stem.with_name(f"{name}.json"), result)]
+    folder = arguments.results_dir / "eval"
+    picture = charts.save_chart(folder / f"{name}.png", chart)
+    return [picture, write_json(folder / f"{name}.json", result | {"argv": arguments.argv()})]
 
 
 def _of_split(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figure, dict[str, Any]]:
@@ -55,7 +57,7 @@ def _of_split(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     curve = charts.Curve(bits["frame"], bits["mean"], bits["standard_error"])
     title = f"Out of sequence: {_given(protocol.context)}, {protocol.videos_text}"
     chart = charts.line_chart({"": curve}, "frame put in the next place", "bits per pixel", title)
-    return "out_of_sequence", chart, result
+    return arguments.result_name("out_of_sequence"), chart, result
 
 
 def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figure, dict[str, Any]]:
@@ -65,21 +67,24 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
         frames, problems, *_ = read_video(file, config.frame_shape, arguments.max_frames or _MOST_FRAMES)
         if problems:
             print(one_line(f"warning: {file} is damaged: {'; '.join(problems)}"), file=sys.stderr)
-        name, where = f"file-{Path(file).stem}", {"dataset": None}
-        settings = {"video_file": file} | ({"problems": problems} if problems else {})
+        # Files of one name in several folders, and one file that changes, are several videos.
+        digest = file_digest(file)
+        name = arguments.result_name("anomaly", video_file=f"{Path(file).name[:_LONGEST_NAME]}-{digest[:8]}")
+        where, settings = {"dataset": None}, {"video_file": file, "video_digest": digest}
+        settings |= {"problems": problems} if problems else {}
     else:
         length = {"num_videos": index + 1, "num_frames": arguments.max_frames}
         videos = data.eval_videos(config, arguments.data_dir, arguments.split, **length)
         frames = next(iter(videos.skip(index)))["video"].numpy()
-        name, where, settings = f"{arguments.split}-{index}", {"split": arguments.split}, {"video": index}
+        name, where, settings = arguments.result_name("anomaly"), {"split": arguments.split}, {"video": index}
     scores = frame_scores(model, frames, seed)
     context = len(frames) - len(scores)
     numbers = list(range(context + 1, len(frames) + 1))
     title = f"Anomaly score: {_given(context)}"
     chart = charts.film_chart(frames, charts.Curve(numbers, scores), "bits per pixel", title)
-    protocol = Protocol.of(model, **where, seed=seed, settings={"name": name, **settings})
+    protocol = Protocol.of(model, **where, seed=seed, settings=settings)
     result = {"frame": numbers, "bits_per_pixel": scores.tolist(), "protocol": protocol.to_json()}
-    return f"anomaly_{name}", chart, result
+    return name, chart, result
 
 
 def _given(context: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from videoflow_tf.arguments import RunArguments, argument
+from videoflow_tf.arguments import TEMPERATURE, RunArguments, argument
 from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
 
@@ -18,11 +19,15 @@ SIMILARITIES = ("psnr", "ssim")  # What the best and the worst sample can be cho
 class SampleArguments(RunArguments):
     """Of `samples.sample`."""
 
+    command: ClassVar[str] = "sample"
+
     split: str = argument("test", "Videos to take the context from.", enum_values=SPLITS)
     num_videos: int = argument(1, "The first so many of them.", lower_bound=1)
     num_samples: int = argument(3, "Futures of each.", lower_bound=1)
     num_frames: int = argument(10, "Frames to generate.", lower_bound=1)
-    temperature: float = argument(0.5, "Factor of the prior's sigma; 0: its mean, 1: as trained.", lower_bound=0)
+    temperature: float = argument(
+        TEMPERATURE, "Factor of the prior's sigma; 0: its mean, 1: as trained.", lower_bound=0
+    )
     seed: int = argument(0, "Seed of the samples.", lower_bound=0, upper_bound=MAX_SEED)
     choose: str | None = argument(
         None, "Show only the best and the worst sample, by the mean over frames of this.", enum_values=SIMILARITIES
@@ -43,6 +48,8 @@ class SampleArguments(RunArguments):
 class InterpolateArguments(RunArguments):
     """Of `interpolation.interpolate_videos`."""
 
+    command: ClassVar[str] = "interpolate"
+
     split: str = argument("test", "Videos to take the frames from.", enum_values=SPLITS)
     video: int = argument(0, "Index of the video whose first frame is one end.", lower_bound=0)
     other_video: int | None = argument(
@@ -61,6 +68,8 @@ class InterpolateArguments(RunArguments):
 @dataclasses.dataclass(frozen=True)
 class AnomalyArguments(RunArguments):
     """Of `anomaly_files.detect`."""
+
+    command: ClassVar[str] = "anomaly"
 
     split: str = argument("test", "Videos to take.", enum_values=SPLITS)
     num_videos: int | None = argument(
@@ -82,13 +91,15 @@ class AnomalyArguments(RunArguments):
 class StudyArguments(RunArguments):
     """Of `fooling_clips.build_study`."""
 
+    command: ClassVar[str] = "fooling_study build"
+
     workdir: str | Path = dataclasses.field(
         metadata={"help": "Folder of the run; score: where to keep the result, if anywhere."}
     )
     split: str = argument("test", "build: videos to show.", enum_values=SPLITS)
     num_videos: int = argument(20, "build: real clips, and as many generated ones.", lower_bound=1)
     num_frames: int = argument(10, "build: frames to generate.", lower_bound=1)
-    temperature: float = argument(0.5, "build: factor of the prior's sigma.", lower_bound=0)
+    temperature: float = argument(TEMPERATURE, "build: factor of the prior's sigma.", lower_bound=0)
     seed: int = argument(0, "build: seed of the samples.", lower_bound=0, upper_bound=MAX_SEED)
     same_videos: bool = argument(False, "build: generate from the videos that are shown real, too.")
     seconds: float = argument(2.0, "build: how long a clip is shown.", lower_bound=0.1)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
 
 _ANSWERS = ("real", "generated")
+_STUDY = re.compile(r"[0-9A-Za-z]{1,40}")
 
 
 def study_page(
@@ -60,8 +62,8 @@ def study_page(
         "protocol": protocol,
     }
     template = resources.files(__package__).joinpath("fooling_page.html").read_text(encoding="utf-8")
-    # No "</script>" inside a script element.
-    return template.replace("__STUDY__", json.dumps(study).replace("</", "<\\/"))
+    # Neither "</script>" nor "<!--" inside a script element.
+    return template.replace("__STUDY__", json.dumps(study).replace("<", "\\u003c"))
 
 
 def score(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -131,7 +133,8 @@ def _read_session(path: Path) -> dict[str, Any]:
         raise UserError(f"there is no file {path}")
     try:
         session = read_json(path)
-        valid = isinstance(session["study"], str) and isinstance(session["visitor"], str)
+        # The study becomes part of a file's name.
+        valid = _STUDY.fullmatch(session["study"]) is not None and isinstance(session["visitor"], str)
         valid = valid and all(
             isinstance(answer["generated"], bool) and answer["answer"] in _ANSWERS for answer in session["answers"]
         )

@@ -30,7 +30,7 @@ def build_study(arguments: StudyArguments) -> Path:
     real, generated, protocol = study_clips(model, arguments)
     how = {"seconds": arguments.seconds, "frames_per_second": arguments.frames_per_second}
     page = study_page(real, generated, protocol=protocol.to_json(), **how)
-    return write_text(arguments.results_dir / "eval" / "fooling_study.html", page)
+    return write_text(arguments.results_dir / "eval" / f"{arguments.result_name('fooling_study')}.html", page)
 
 
 def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np.ndarray, Protocol]:

@@ -50,7 +50,9 @@ def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
     ends, protocol = read_ends(model, arguments)
     result = interpolate(model, ends, steps, levels, channel_rank)
     what = {**protocol.settings, "steps": steps, "levels": levels, "channel_rank": channel_rank}
-    return save(result, dataclasses.replace(protocol, settings=what), arguments.results_dir / "eval")
+    stem = arguments.results_dir / "eval" / arguments.result_name("interpolation")
+    numbers = {"channels": result.channels, "protocol": dataclasses.replace(protocol, settings=what).to_json()}
+    return [*save_pictures(result, stem), write_json(f"{stem}.json", numbers | {"argv": arguments.argv()})]
 
 
 def interpolate(
@@ -140,24 +142,11 @@ def _ranked_channel(change: tf.Tensor, rank: int) -> int:
     return int(tf.math.top_k(squares, k=rank).indices[-1])
 
 
-def save(result: Interpolation, protocol: Protocol, folder: Path) -> list[Path]:
-    """Writes a strip, an animation and the protocol, named by where the frames are from and what changes.
-
-    Args:
-      result: of `interpolate`.
-      protocol: of `read_ends`, with the settings `steps`, `levels` and `channel_rank` besides.
-      folder: made if missing.
-    """
-    how = protocol.settings
-    stem = f"interpolation_step-{protocol.step:07d}_{protocol.split}-{how['first']['video']}-{how['last']['video']}"
-    stem += "_levels-" + "-".join(str(level) for level in how["levels"])
-    if how["channel_rank"] is not None:
-        stem += f"_rank-{how['channel_rank']}"
+def save_pictures(result: Interpolation, stem: Path) -> list[Path]:
+    """Writes a strip to `stem`.png and an animation to `stem`.gif."""
     steps = len(result.frames)
     weights = np.linspace(0, 1, steps)
     ends = np.concatenate([result.ends[:1], result.frames, result.ends[1:]])
     row = strips.Row("", ends, [strips.REAL, *[strips.GENERATED] * steps, strips.REAL])
     captions = ["first", *(f"{weight:.2f}" for weight in weights), "last"]
-    pictures = strips.save_pictures(folder / stem, strips.film([row], captions), strips.side_by_side([row], captions))
-    numbers = {"channels": result.channels, "protocol": protocol.to_json()}
-    return [*pictures, write_json(folder / f"{stem}.json", numbers)]
+    return strips.save_pictures(stem, strips.film([row], captions), strips.side_by_side([row], captions))

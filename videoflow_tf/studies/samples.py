@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf import data
-from videoflow_tf.arguments import takes
+from videoflow_tf.arguments import flag_text, takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import atomic_path, write_json
@@ -38,7 +38,8 @@ class Futures:
     def stem(self) -> str:
         """What the names of all files begin with; `2x3x10` are 2 videos, 3 samples of each, 10 frames."""
         p = self.protocol
-        name = f"step-{p.step:07d}_{p.split}-{p.videos}x{p.samples}x{p.frames}_temperature-{p.temperature:g}"
+        name = f"step-{p.step:07d}_{p.split}-{p.videos}x{p.samples}x{p.frames}"
+        name += f"_temperature-{flag_text(float(p.temperature))}"
         return f"{name}_seed-{p.seed}" + ("" if self.choose is None else f"_by-{self.choose}")
 
 
@@ -59,7 +60,8 @@ def sample(arguments: SampleArguments) -> list[Path]:
     _, model = load_workdir(arguments.workdir)
     futures = sample_futures(model, arguments)
     folder = arguments.results_dir / "samples"
-    return list(save_futures(futures, folder, grid=arguments.grid, kinds=arguments.pictures))
+    how = {"grid": arguments.grid, "kinds": arguments.pictures, "argv": arguments.argv()}
+    return list(save_futures(futures, folder, **how))
 
 
 def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: bool = False) -> Futures:
@@ -112,7 +114,7 @@ def similarity(futures: Futures, metric: str) -> np.ndarray:
 
 
 def save_futures(
-    futures: Futures, folder: Path, *, grid: bool = False, kinds: Sequence[str] = PICTURES
+    futures: Futures, folder: Path, *, grid: bool = False, kinds: Sequence[str] = PICTURES, argv: Sequence[str] = ()
 ) -> Iterator[Path]:
     """Writes pictures of the samples, all samples as .npz and what they are as .json; gives the path of each.
 
@@ -120,27 +122,29 @@ def save_futures(
       folder: made if missing.
       grid: one picture of all videos and samples instead of one per video; its .png is of the last frame.
       kinds: of pictures, from `PICTURES`.
+      argv: the command that gives the same files, word by word.
     """
     values = None if futures.choose is None else similarity(futures, futures.choose)
+    name = futures.stem + ("_grid" if grid else "")
     if grid:
         moving = strips.grid(futures.context, futures.samples, futures.future)
-        yield from strips.save_pictures(folder / f"{futures.stem}_grid", moving[-1], moving, kinds)
+        yield from strips.save_pictures(folder / name, moving[-1], moving, kinds)
     else:
         for i in range(len(futures.context)):
             named = _named_samples(futures, i, None if values is None else values[i])
             clip = futures.context[i], named, None if futures.future is None else futures.future[i]
-            stem = folder / f"{futures.stem}_video-{i}"
-            yield from strips.save_pictures(stem, strips.strip(*clip), strips.animation(*clip), kinds)
-    arrays = folder / f"{futures.stem}.npz"
+            still, moving = strips.strip(*clip), strips.animation(*clip)
+            yield from strips.save_pictures(folder / f"{name}_video-{i}", still, moving, kinds)
+    arrays = folder / f"{name}.npz"
     scalars = {"temperature": futures.protocol.temperature, "seed": futures.protocol.seed}
     with atomic_path(arrays) as temporary:
         np.savez_compressed(temporary, context=futures.context, samples=futures.samples, **scalars)
     yield arrays
-    summary: dict[str, Any] = {"protocol": futures.protocol.to_json()}
+    summary: dict[str, Any] = {"protocol": futures.protocol.to_json(), "argv": list(argv)}
     if values is not None:
         best, worst = values.argmax(axis=1), values.argmin(axis=1)
         summary[futures.choose] = {"best": best.tolist(), "worst": worst.tolist(), "per_sample": values.tolist()}
-    yield write_json(folder / f"{futures.stem}.json", summary)
+    yield write_json(folder / f"{name}.json", summary)
 
 
 def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> dict[str, np.ndarray]:
