@@ -1,13 +1,17 @@
-"""The commands that repeat a run and its results."""
+"""The commands that repeat a run and its results, quoted for a shell."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from videoflow_tf.arguments import flag_text
 from videoflow_tf.config import PRESETS, VideoFlowConfig
 from videoflow_tf.registry import DATASETS
+
+_PROGRAM = re.compile(r"launch/\w+\.py")
 
 
 def train_command(config: VideoFlowConfig, workdir: str) -> str:
@@ -20,21 +24,24 @@ def train_command(config: VideoFlowConfig, workdir: str) -> str:
     flags = {"workdir": workdir, "preset": preset} | changes
     if DATASETS[config.dataset].needs_data_dir:
         flags["data_dir"] = "DATA_DIR"
-    return shlex.join(["python", "launch/train.py", *(f"--{flag}={_text(value)}" for flag, value in flags.items())])
+    return _quoted(["launch/train.py", *(f"--{flag}={flag_text(value)}" for flag, value in flags.items())])
 
 
 def result_commands(result: Any) -> Iterator[str]:
-    """The commands that gave a JSON file of results, as they stand in it; none of what is no file of this package."""
+    """The commands that gave a JSON file of results, from every `argv` in it; none of what is no file of this package.
+
+    A file from elsewhere can name no other program.
+    """
     if isinstance(result, list):
         result = dict(enumerate(result))
     if isinstance(result, dict):
-        if isinstance(result.get("command"), str):
-            yield result["command"]
+        argv = result.get("argv")
+        if isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv):
+            if _PROGRAM.fullmatch(argv[0]):
+                yield _quoted(argv)
         for part in result.values():
             yield from result_commands(part)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _quoted(argv: list[str]) -> str:
+    return "python " + shlex.join(argv)
