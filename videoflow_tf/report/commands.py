@@ -9,7 +9,7 @@ from typing import Any
 
 from videoflow_tf.arguments import flag_text
 from videoflow_tf.config import PRESETS, VideoFlowConfig
-from videoflow_tf.registry import DATASETS
+from videoflow_tf.data.source import dataset_class
 
 _PROGRAM = re.compile(r"launch/\w+\.py")
 
@@ -22,7 +22,7 @@ def train_command(config: VideoFlowConfig, workdir: str) -> str:
     preset = min(PRESETS, key=lambda name: len(PRESETS[name].differences(config)))
     changes = {name: value for name, (_, value) in PRESETS[preset].differences(config).items()}
     flags = {"workdir": workdir, "preset": preset} | changes
-    if DATASETS[config.dataset].needs_data_dir:
+    if dataset_class(config).needs_data_dir:
         flags["data_dir"] = "DATA_DIR"
     return _quoted(["launch/train.py", *(f"--{flag}={flag_text(value)}" for flag, value in flags.items())])
 
