@@ -157,6 +157,9 @@ class DataConfig:
     camera: str = _field("image_aux1", "camera of BAIR", choices=("image_aux1", "image_main"))
     cache_dir: str = _field("", "folder to keep decoded videos in; default: in memory", read=_read_text, resumable=True)
     shapes_background: str = _field("black", "background of the generated shapes", choices=("black", "grey"))
+    shapes_count: int = _field(1, "generated shapes in a video, side by side at its start", least=1, most=4)
+    shapes_occluder: bool = _field(False, "a white band around the middle, behind which the generated shapes pass")
+    shapes_bounce: bool = _field(False, "generated shapes turn at the edges of the frame instead of leaving it")
 
 
 @dataclasses.dataclass(frozen=True)

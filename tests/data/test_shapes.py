@@ -15,12 +15,14 @@ SIZE = 1.2
 PIXELS = 6.4  # A unit of the canvas, in pixels of a 64 x 64 frame.
 
 
-def draw(shape="circle", size=SIZE, colour=(255, 0, 0), direction=(1, 0), times=(0,), frame_size=64, background=0):
+def draw(shape="circle", size=SIZE, colour=(255, 0, 0), direction=(1, 0), times=(0,), frame_size=64, **scene):
     """One video: uint8 [T, H, W, 3]."""
-    form = tf.constant([shapes_lib.SHAPES.index(shape)]), tf.constant([size]), tf.constant([colour], tf.uint8)
-    motion = tf.constant([direction], tf.float32), tf.constant([times], tf.float32)
+    form = [[shapes_lib.SHAPES.index(shape)]], [[size]], tf.constant([[colour]], tf.uint8)
+    motion = tf.constant([[direction]], tf.float32), tf.constant([times], tf.float32)
     frame_size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
-    return shapes_lib.render(*form, *motion, frame_size=frame_size, background=background).numpy()[0]
+    shape, size = tf.constant(form[0]), tf.constant(form[1])
+    look = {"frame_size": frame_size, "scene": shapes_lib.Scene(**scene)}
+    return shapes_lib.render(shape, size, form[2], *motion, **look).numpy()[0]
 
 
 def coverage(frame):
@@ -31,8 +33,8 @@ def coverage(frame):
 def centre_of_mass(frame):
     """Row and column, in pixels from the top left corner."""
     weights = coverage(frame)
-    middles = np.arange(len(weights)) + 0.5
-    return np.array([(weights.sum(1) * middles).sum(), (weights.sum(0) * middles).sum()]) / weights.sum()
+    rows, columns = (np.arange(side) + 0.5 for side in weights.shape)
+    return np.array([(weights.sum(1) * rows).sum(), (weights.sum(0) * columns).sum()]) / weights.sum()
 
 
 @pytest.mark.parametrize(
@@ -109,10 +111,10 @@ def test_every_size_is_another_picture(frame_size):
     assert count == 256 and 0.5 < sizes[0] and sizes[-1] < 1.5
     for shape in range(3):
         for colour in shapes_lib.COLOURS:
-            shapes, colours = tf.fill([count], shape), tf.tile(tf.constant(colour)[None], [count, 1])
-            still = tf.ones([count, 2]), tf.zeros([count, 1])
-            look = {"frame_size": (frame_size, frame_size), "background": 0}
-            frames = shapes_lib.render(shapes, tf.constant(sizes), colours, *still, **look)
+            shapes, colours = tf.fill([count, 1], shape), tf.tile(tf.constant(colour)[None, None], [count, 1, 1])
+            still = tf.ones([count, 1, 2]), tf.zeros([count, 1])
+            look = {"frame_size": (frame_size, frame_size), "scene": shapes_lib.Scene()}
+            frames = shapes_lib.render(shapes, tf.constant(sizes)[:, None], colours, *still, **look)
             assert len({frame.tobytes() for frame in frames.numpy()}) == count
 
 
@@ -170,3 +172,46 @@ def test_grey_videos_show_the_luma():
     luma = colour.numpy() @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(grey.numpy()[..., 0], luma, atol=1.5)
     assert {29, 75, 76, 79, 134, 169} == set(grey.numpy()[:, 0, 32, 32, 0])
+
+
+def videos_of(count=8, num_frames=5, **changes):
+    videos = eval_videos(CONFIG.replace(**changes), None, "test", num_videos=count, num_frames=num_frames)
+    return np.stack([element["video"] for element in videos.as_numpy_iterator()])
+
+
+def test_an_occluder_hides_the_shapes_and_nothing_else():
+    plain, hidden = videos_of(), videos_of(shapes_occluder=True)
+    rows, columns = np.indices([64, 64]) + 0.5
+    away = np.maximum(np.abs(rows - 32), np.abs(columns - 32)) / PIXELS
+    inside, outside = (away > 2.1) & (away < 3.9), (away < 1.9) | (away > 4.1)
+    assert (hidden[:, :, inside] == 255).all() and (plain[:, 1:, inside] > 0).any()
+    np.testing.assert_array_equal(hidden[:, :, outside], plain[:, :, outside])
+    small = draw(size=0.9, direction=(1, -1), times=range(6), occluder=True)
+    visible = (small != shapes_lib.backdrop((64, 64), shapes_lib.Scene(occluder=True))).any(axis=-1).sum(axis=(1, 2))
+    assert visible[3] == 0 and (np.delete(visible, 3) > 5).all()
+
+
+def test_several_shapes_start_side_by_side_and_go_their_own_ways():
+    one, two = videos_of(), videos_of(shapes_count=2)
+    middle_of_first = (two[:, 0] > 0).any(axis=-1)
+    assert not middle_of_first[:, :, 31:33].any()  # The sizes reach 1.5 units, their places are 3.3 apart.
+    for x in (10 / 3, 20 / 3):
+        assert middle_of_first[:, 32, round(x * PIXELS)].all()
+    # The first is the one of a video with one shape, shifted; its place is not on the grid of pixels.
+    colours = [video[0, 32, round(10 / 3 * PIXELS)].tolist() for video in two]
+    assert colours == [video[0, 32, 32].tolist() for video in one]
+    others = [video[0, 32, round(20 / 3 * PIXELS)].tolist() for video in two]
+    assert others != colours and len(np.unique(videos_of(50, 1, shapes_count=3)[:, 0, 32, 32], axis=0)) == 6
+
+
+@pytest.mark.parametrize("frame_size", [(64, 64), (64, 96)])
+def test_shapes_turn_at_the_edges(frame_size):
+    video = draw("square", 1.25, direction=(1, -1), times=range(40), frame_size=frame_size, bounce=True)
+    plain = draw("square", 1.25, direction=(1, -1), times=range(4), frame_size=frame_size)
+    np.testing.assert_array_equal(video[:4], plain)
+    centres = np.array([centre_of_mass(frame) for frame in video]) / PIXELS
+    np.testing.assert_allclose([coverage(frame).sum() for frame in video], (2.5 * PIXELS) ** 2, rtol=0.01)  # Whole.
+    limits = np.array(frame_size) / PIXELS - 1.25
+    assert (centres > 1.25 - 0.02).all() and (centres < limits + 0.02).all()
+    moves = np.abs(np.diff(centres, axis=0))
+    assert (moves < 1.02).all() and (moves > 0.98).mean() > 0.6

@@ -29,17 +29,17 @@ def metric_of(config):
     return METRICS["legal_futures"].from_options(MetricOptions(config, EvaluateArguments("")))
 
 
-def draw(shape="square", size=1.25, colour=(255, 0, 0), directions=((1, 0),), count=1 + FRAMES, frame_size=64):
+def draw(shape="square", size=1.25, colour=(255, 0, 0), directions=((1, 0),), count=1 + FRAMES, frame_size=64, **scene):
     """A video for each of the directions, on black: uint8 [B, count, H, W, 3]."""
     n = len(directions)
     return shapes_lib.render(
-        np.full([n], shapes_lib.SHAPES.index(shape)),
-        np.full([n], size, np.float32),
-        np.tile(np.array(colour, np.uint8), [n, 1]),
-        np.array(directions, np.float32),
+        np.full([n, 1], shapes_lib.SHAPES.index(shape)),
+        np.full([n, 1], size, np.float32),
+        np.tile(np.array(colour, np.uint8), [n, 1, 1]),
+        np.array(directions, np.float32)[:, None],
         np.tile(np.arange(count, dtype=np.float32), [n, 1]),
         frame_size=(frame_size, frame_size),
-        background=0,
+        scene=shapes_lib.Scene(**scene),
     ).numpy()
 
 
@@ -63,7 +63,7 @@ def test_what_the_generator_shows_is_legal_and_an_empty_frame_is_not(size, chann
     metric = metric_of(config)
     for element in eval_videos(config, None, "test", num_videos=4):
         given, real = np.split(element["video"].numpy(), [context])
-        futures = shapes_lib.possible_futures(given, FRAMES, shapes_lib.BACKGROUNDS[background])
+        futures = shapes_lib.possible_futures(given, FRAMES, shapes_lib.Scene.of(config))
         assert (futures.frames == real).all(axis=(1, 2, 3, 4)).any()
         directions = 8 if context == 1 else 1
         assert len(set(futures.directions)) == directions
@@ -181,6 +181,44 @@ def test_frames_that_the_shape_has_left_do_not_count():
     assert measure(videos[:, 1:], videos[1, :1])[1] == 0
 
 
+@pytest.mark.parametrize("changes", [{"shapes_occluder": True}, {"shapes_bounce": True}])
+@pytest.mark.parametrize("background", shapes_lib.BACKGROUNDS)
+def test_what_the_generator_shows_beyond_the_paper_is_legal(background, changes):
+    config = config_of(32, 1, background).replace(**changes, num_eval_frames=8)
+    metric = metric_of(config)
+    for element in eval_videos(config, None, "test", num_videos=2):
+        given, real = np.split(element["video"].numpy(), [1])
+        futures = shapes_lib.possible_futures(given, 7, shapes_lib.Scene.of(config))
+        found = metric.measure(given, real, np.concatenate([real[None], futures.frames]))
+        np.testing.assert_array_equal(found, [1] * 7 + [0, 8])
+
+
+def test_behind_an_occluder_a_shape_is_hidden_and_beyond_it_the_same_again():
+    metric = metric_of(config_of(64).replace(shapes_occluder=True))
+    small = {"size": SMALL, "count": 6, "occluder": True}
+    video, other = draw(**small), draw(**small, colour=(0, 0, 255))
+    (right,), (blue,) = video[:, 1:], other[:, 1:]
+    empty = np.broadcast_to(shapes_lib.backdrop((64, 64), shapes_lib.Scene(occluder=True)), right.shape)
+    visible = draw(size=SMALL, count=6)[0, 1:]
+    samples = {
+        "right": right,
+        "other_colour": np.concatenate([right[:3], blue[3:]]),
+        "vanished": np.concatenate([right[:3], empty[3:]]),
+        "in_front": np.concatenate([right[:2], np.where(visible > 0, visible, empty)[2:3], right[3:]]),
+        "no_band": visible,
+        "other_way": np.concatenate([right[:2], draw(**small, directions=((0, 1),))[0, 3:]]),
+    }
+    curves = {name: metric.measure(video[0, :1], None, sample[None])[:-2].tolist() for name, sample in samples.items()}
+    assert curves == {
+        "right": [1, 1, 1, 1, 1],
+        "other_colour": [1, 1, 1, 0, 0],
+        "vanished": [1, 1, 1, 0, 0],
+        "in_front": [1, 1, 0, 0, 0],
+        "no_band": [0, 0, 0, 0, 0],
+        "other_way": [1, 1, 1, 0, 0],
+    }
+
+
 def test_summary():
     rng = np.random.default_rng(0)
     measurements = rng.random([5, FRAMES + 2])
@@ -214,6 +252,7 @@ def test_settings_name_the_thresholds():
             "needs the dataset shapes, whose futures are known, got bair; leave it",
         ),
         ({"frame_size": 8}, "needs frames of at least 16 pixels, got 8"),
+        ({"shapes_count": 2}, "needs one shape in a video, got 2"),
         ({"num_context": 4, "num_train_frames": 5, "num_eval_frames": 5}, "needs 1 to 3 frames given, got 4"),
     ],
 )

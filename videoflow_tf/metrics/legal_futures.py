@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.data.shapes import BACKGROUNDS, possible_futures
+from videoflow_tf.data.shapes import Scene, backdrop, possible_futures
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, curve_statistics, mean_statistics
 
-_CONTRAST = 64  # Levels: a pixel further than this from the background, in some channel, is one of the shape.
+_CONTRAST = 64  # Levels: a pixel further than this from a frame without a shape, in some channel, is one of the shape.
 _LEAST_IOU = 0.7
 _MOST_COLOUR_ERROR = 32  # Levels.
 _FAINT = 128  # Levels: the two above are less, in proportion, for a colour nearer to the background; no RGB one is.
@@ -27,7 +27,8 @@ class LegalFutures(SampleMetric):
     intersection over union, by at least 0.7; and inside the true mask, its colour is wrong by at most 32 levels, as a
     mean over pixels and channels; a grey shape that is fainter than any in colour is judged more strictly, in
     proportion. A frame does not count where the true shape is leaving the picture and has fewer
-    than 10 pixels left; while the shape is there as a whole every frame counts, however small it is.
+    than 10 pixels left; while the shape is there as a whole every frame counts, however small it is. Behind an occluder
+    there must be less than 10 pixels of it to be seen, and beyond it the shape must be the same again.
     """
 
     name = "legal_futures"
@@ -36,7 +37,8 @@ class LegalFutures(SampleMetric):
 
     def __init__(self, num_samples: int, config: VideoFlowConfig) -> None:
         super().__init__(num_samples)
-        self._background = BACKGROUNDS[config.shapes_background]
+        self._scene = Scene.of(config)
+        self._backdrop = backdrop(config.frame_shape[:2], self._scene).astype(np.int16)
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> LegalFutures:
@@ -54,6 +56,7 @@ class LegalFutures(SampleMetric):
         size, given = min(config.frame_shape[:2]), config.num_context
         needs = (
             (config.dataset == "shapes", "the dataset shapes, whose futures are known", config.dataset),
+            (config.shapes_count == 1, "one shape in a video", config.shapes_count),
             (size >= _LEAST_FRAME_SIZE, f"frames of at least {_LEAST_FRAME_SIZE} pixels", size),
             (1 <= given <= _MOST_CONTEXT, f"1 to {_MOST_CONTEXT} frames given", given),
         )
@@ -64,8 +67,8 @@ class LegalFutures(SampleMetric):
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
         """float64 [N + 2]: the share of samples that are legal up to and including each frame; of frames that are
         empty; the number of different directions among the legal samples."""
-        futures = possible_futures(context, samples.shape[1], self._background)
-        contrast = np.abs(futures.colours.astype(int) - self._background).max(axis=1).min()
+        futures = possible_futures(context, samples.shape[1], self._scene)
+        contrast = np.abs(futures.colours.astype(int) - self._scene.background).max(axis=1).min()
         scale = min(1.0, contrast / _FAINT)
         masks, true_masks = (self._masks(frames, scale * _CONTRAST) for frames in (samples, futures.frames))
         true_pixels = true_masks.sum(axis=(2, 3))
@@ -75,6 +78,8 @@ class LegalFutures(SampleMetric):
             errors = _colour_errors(samples[:, t], futures.frames[p, t], true_masks[p, t])
             right[p, :, t] = errors <= scale * _MOST_COLOUR_ERROR
             right[p, :, t] &= _overlaps(masks[:, t], true_masks[p, t]) >= _LEAST_IOU
+        for p, t in np.argwhere(futures.hidden):
+            right[p, :, t] = masks[:, t].sum(axis=(1, 2)) < _LEAST_PIXELS
         legal = np.logical_and.accumulate(right, axis=2)
         directions = np.unique(futures.directions[legal[:, :, -1].any(axis=1)])
         # An empty frame is a fault only where the shape is in the picture, whatever its direction.
@@ -99,7 +104,7 @@ class LegalFutures(SampleMetric):
 
     def _masks(self, frames: np.ndarray, contrast: float) -> np.ndarray:
         """Where the shape is: uint8 [..., C] -> bool [...]."""
-        return (np.abs(frames.astype(np.int16) - self._background) > contrast).any(axis=-1)
+        return (np.abs(frames.astype(np.int16) - self._backdrop) > contrast).any(axis=-1)
 
 
 def _overlaps(masks: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
