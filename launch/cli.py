@@ -166,9 +166,16 @@ def announce_data(config: VideoFlowConfig, data_dir: str | None) -> None:
     """
     from videoflow_tf import data
 
+    check_data_flags(config)
+    print(data.describe_data(config, data_dir), flush=True)
+
+
+def check_data_flags(config: VideoFlowConfig) -> None:
+    """Raises `UserError` if a flag is given that has no effect on the dataset."""
+    from videoflow_tf import data
+
     fields = [field.name for field in dataclasses.fields(VideoFlowConfig)]
     data.check_options(config, [name for name in fields if name in FLAGS and FLAGS[name].present])
-    print(data.describe_data(config, data_dir), flush=True)
 
 
 def load_tensorflow() -> None:

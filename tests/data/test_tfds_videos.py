@@ -55,7 +55,7 @@ def test_moving_mnist_is_read_whole(moving_mnist):
     assert len(list((data_dir / "moving_mnist" / "1.0.0").glob("*tfrecord*"))) == 3
     found = {split: whole(config, data_dir, split, 12) for split in ("train", "validation", "test")}
     assert [len(of) for of in found.values()] == [8, 6, 6]  # A third each is held out of so few.
-    np.testing.assert_array_equal(sum(found.values(), []), videos)
+    np.testing.assert_array_equal(list(itertools.chain(*found.values())), videos)
     patches = {video[at : at + 4].tobytes() for video in videos[:8] for at in range(9)}
     drawn = batches(config, data_dir, 8)
     assert all(clip.tobytes() in patches for batch in drawn for clip in batch)

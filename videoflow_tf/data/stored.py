@@ -73,6 +73,10 @@ class StoredVideos(Source):
             lambda video: self._clip(split, video, first, num_frames), num_parallel_calls=tf.data.AUTOTUNE
         )
 
+    def has_clips(self, split: str, num_frames: int) -> bool:
+        """Whether any video of a split has a clip of that length."""
+        return len(self._long_enough(split, num_frames)) > 0
+
     def contents(self) -> str:
         """See `Source`."""
         counts = [
