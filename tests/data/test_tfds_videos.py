@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tests.checks import refused
@@ -134,6 +135,10 @@ def contents(folder):
 def test_a_run_that_was_stopped_gives_the_same_dataset(tmp_path, monkeypatch):
     folder = save(tmp_path / "videos", *range(3, 15))
     prepare_videos.prepare(folder, tmp_path / "whole", "mine", frame_size=8)
+    (file,) = (tmp_path / "whole").rglob("*train.tfrecord*")
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        # Unless asked, protocol buffers are written in an order that every process chooses for itself.
+        assert record == tf.train.Example.FromString(record).SerializeToString(deterministic=True)
     decoded, encode = [], prepare_videos._png
 
     def stop_at(count):

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -116,6 +117,7 @@ def _write(source: VideoFolder, scratch: Path, name: str, described: str) -> Non
         tqdm(total=count, desc="Writing videos", leave=False, disable=None) as bar,
         contextlib.redirect_stdout(io.StringIO()),
         _without_bars(tfds),
+        _same_bytes(),
         tfds_videos.without_warnings(),
     ):
         tfds.dataset_builders.store_as_tfds_dataset(
@@ -145,6 +147,18 @@ def _png(frame: np.ndarray) -> io.BytesIO:
     Image.fromarray(frame[:, :, 0] if frame.shape[-1] == 1 else frame).save(file, "PNG")
     file.seek(0)
     return file
+
+
+@contextlib.contextmanager
+def _same_bytes() -> Iterator[None]:
+    """Makes TFDS write the features of an example in a fixed order: of protocol buffers, every process has its own."""
+    from tensorflow_datasets.core.example_serializer import ExampleSerializer
+
+    def serialize(self: ExampleSerializer, example: Any) -> bytes:
+        return self.get_tf_example(example).SerializeToString(deterministic=True)
+
+    with mock.patch.object(ExampleSerializer, "serialize_example", serialize):
+        yield
 
 
 @contextlib.contextmanager
