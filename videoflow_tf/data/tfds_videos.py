@@ -208,7 +208,7 @@ def _find_feature(features: Any, wanted: str | None, name: str) -> str:
     decoded, stored = features.get_tensor_info(), features.get_serialized_info()
     videos = [
         feature
-        for feature, info in decoded.items()
+        for feature, info in sorted(decoded.items())  # TFDS has them in another order in every process.
         if getattr(info, "shape", None) is not None
         and len(info.shape) == 4
         and (info.tf_dtype, stored[feature].tf_dtype) == (tf.uint8, tf.string)
