@@ -15,6 +15,7 @@ from absl import flags, logging
 
 from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.files import local_path
 
 # Read by TensorFlow when it is imported, hence before any import of it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -84,6 +85,21 @@ def _help() -> str:
     return "\n".join(lines)
 
 
+class _PathParser(flags.ArgumentParser):
+    """A path of this machine, see `local_path`, as text."""
+
+    def parse(self, argument: str) -> str:
+        return str(local_path(argument))
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+def define_path(name: str, default: str | None, help: str, **how: Any) -> flags.FlagHolder[str | None]:
+    """As `flags.DEFINE_string`, of a path: `~` is the user's home, an address such as gs://... is refused."""
+    return flags.DEFINE(_PathParser(), name, default, help, **how)
+
+
 _DEFINE: dict[str, Callable[..., Any]] = {
     "bool": flags.DEFINE_boolean,
     "int": flags.DEFINE_integer,
@@ -96,7 +112,10 @@ _DEFINE: dict[str, Callable[..., Any]] = {
 
 def _define(field: dataclasses.Field, default: Any, **how: Any) -> None:
     """Defines the flag of a field whose type, as it is written, begins with one in `_DEFINE`; `how`: as absl has it."""
-    define = flags.DEFINE_enum if "enum_values" in how else _DEFINE[re.match(r"\w+", field.type)[0]]
+    if how.pop("path", False):
+        define = define_path
+    else:
+        define = flags.DEFINE_enum if "enum_values" in how else _DEFINE[re.match(r"\w+", field.type)[0]]
     define(name=field.name, default=default, **how)
 
 

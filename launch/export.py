@@ -4,11 +4,10 @@ With --weights_dir=D, to D instead: a workdir with the weights alone, without op
 """
 
 import cli
-from absl import flags
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to write export/ to instead of the run's own.")
-_WEIGHTS_DIR = flags.DEFINE_string("weights_dir", None, "New folder for a workdir with the weights alone.")
+_WORKDIR = cli.define_path("workdir", None, "Folder of the run.", required=True)
+_OUTPUT_DIR = cli.define_path("output_dir", None, "Folder to write export/ to instead of the run's own.")
+_WEIGHTS_DIR = cli.define_path("weights_dir", None, "New folder for a workdir with the weights alone.")
 
 
 def main() -> None:

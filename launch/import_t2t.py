@@ -8,11 +8,11 @@ checkpoint's step with a fresh optimizer; give train.py --train_steps beyond tha
 import cli
 from absl import flags
 
-_CHECKPOINT = flags.DEFINE_string(
+_CHECKPOINT = cli.define_path(
     "checkpoint", None, "Path of the checkpoint without .index or .data, such as model.ckpt-1000.", required=True
 )
-_HPARAMS = flags.DEFINE_string("hparams", None, "JSON file of the official hyperparameters.", required=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder to make.", required=True)
+_HPARAMS = cli.define_path("hparams", None, "JSON file of the official hyperparameters.", required=True)
+_WORKDIR = cli.define_path("workdir", None, "Folder to make.", required=True)
 _FRAME_SIZE = flags.DEFINE_string(
     "frame_size", None, "Height and width of a frame, one number; default: that in the hyperparameters, or 64."
 )

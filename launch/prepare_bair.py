@@ -1,10 +1,9 @@
 """Prepares the BAIR robot pushing dataset for training: python launch/prepare_bair.py --data_dir=D [--archive=A]."""
 
 import cli
-from absl import flags
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder to prepare the dataset in.", required=True)
-_ARCHIVE = flags.DEFINE_string(
+_DATA_DIR = cli.define_path("data_dir", None, "Folder to prepare the dataset in.", required=True)
+_ARCHIVE = cli.define_path(
     "archive",
     None,
     "The downloaded bair_robot_pushing_dataset_v0.tar, or a folder holding softmotion30_44k. Default: download it.",

@@ -6,16 +6,16 @@ Curves, results, strips, animations, configuration and the commands to repeat it
 from pathlib import Path
 
 import cli
-from absl import flags
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = cli.define_path("workdir", None, "Folder of the run.", required=True)
 
 
 def main() -> None:
     cli.load_tensorflow()
-    from videoflow_tf.files import write_text
+    from videoflow_tf.files import check_writable, write_text
     from videoflow_tf.report import report_page
 
+    check_writable(_WORKDIR.value)
     print(write_text(Path(_WORKDIR.value, "report.html"), report_page(_WORKDIR.value)))
 
 

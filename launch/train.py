@@ -9,8 +9,8 @@ from absl import flags
 from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import STRATEGIES
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, made if missing.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
+_WORKDIR = cli.define_path("workdir", None, "Folder of the run, made if missing.", required=True)
+_DATA_DIR = cli.define_path("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     STRATEGIES[0],
@@ -19,9 +19,7 @@ _STRATEGY = flags.DEFINE_enum(
 )
 _DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")
 _JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training step with XLA.")
-_INIT_FROM = flags.DEFINE_string(
-    "init_from", None, "Folder of a run of the same architecture: a new run's first weights."
-)
+_INIT_FROM = cli.define_path("init_from", None, "Folder of a run of the same architecture: a new run's first weights.")
 cli.define_config_flags()
 
 

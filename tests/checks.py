@@ -66,3 +66,16 @@ def run_python(*arguments: object, **options) -> subprocess.CompletedProcess:
     """Runs Python in a process of its own, in the repository, and returns its output as text."""
     options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "timeout": 600} | options
     return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A file system of its own in `folder`, made for it: small with "size=...", read-only with "ro"."""
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
+    if mount.returncode:
+        pytest.skip("only root may mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)

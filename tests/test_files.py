@@ -1,9 +1,19 @@
+import contextlib
+import errno
 import math
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.checks import refused
-from videoflow_tf.files import atomic_path, read_json, write_json
+from tests.checks import ROOT, mounted, refused
+from videoflow_tf.files import atomic_path, check_writable, local_path, read_json, sole_user, write_json, write_text
 
 
 def test_json_is_read_as_written(tmp_path):
@@ -36,3 +46,73 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
         path.write_text("new")
         raise RuntimeError
     assert (tmp_path / "x").read_text() == "old"
+
+
+def test_the_home_is_expanded_and_an_address_refused(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert local_path("~/runs/y") == local_path(Path("~/runs/y")) == Path("/home/me/runs/y")
+    assert local_path("runs/a: b.mov") == Path("runs/a: b.mov")
+    for address in ("gs://bucket/run", "ram://run", "https://x.org/a", Path("gs://bucket/run")):
+        with refused(f"{address} is an address; .*name a local path"):
+            local_path(address)
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    with mounted(tmp_path / "small", "size=64k"):
+        path = write_text(tmp_path / "small" / "x", "old")
+        with refused("cannot write .*/x: No space left on device"):
+            write_text(path, "new" * 100_000)
+        assert path.read_text() == "old" and list(path.parent.iterdir()) == [path]
+
+
+def test_where_nothing_can_be_written_is_said_before(tmp_path):
+    (tmp_path / "file").write_text("")
+    with refused("cannot write to .*/file/run: .*/file is a file; name a folder"):
+        check_writable(tmp_path / "file" / "run")
+    check_writable(tmp_path / "new" / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with mounted(tmp_path / "fixed", "ro"):
+        with refused("cannot write to .*/run: .*/fixed is read-only"):
+            check_writable(tmp_path / "fixed" / "run")
+        with refused("cannot write to .*/run: Read-only file system"), sole_user(tmp_path / "fixed" / "run", "a test"):
+            pass
+
+
+_HOLD = """
+import sys, time
+from videoflow_tf.files import sole_user
+with sole_user(sys.argv[1], "training"):
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+@contextlib.contextmanager
+def holder(folder: Path) -> Iterator[subprocess.Popen]:
+    """A process that has the lock of a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, folder], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_a_lock_names_its_holder_and_is_free_when_that_is_gone(tmp_path):
+    with holder(tmp_path) as process:
+        who = rf"training, process {process.pid} on {re.escape(socket.gethostname())}, since 20\d\d-\d\d-\d\d \d\d:.*"
+        with refused(f"{tmp_path} is in use: {who}; wait for it to end, or stop it"), sole_user(tmp_path, "a test"):
+            pass
+    assert "training" in (tmp_path / ".lock").read_text()  # A kill leaves the file, and that does not matter.
+    with sole_user(tmp_path, "a test"):
+        assert (tmp_path / ".lock").read_text().startswith(f"a test, process {os.getpid()} ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_of_a_writer_are_one_line_too(tmp_path):
+    with refused("cannot write .*/x: Input/output error"), atomic_path(tmp_path / "x"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from videoflow_tf.files import check_writable, local_path
+
 Result = TypeVar("Result")
 
 TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
@@ -21,7 +23,8 @@ def argument(default: Any, help_text: str, **limits: Any) -> Any:
     Args:
       default: its value where none is given.
       help_text: what `--help` says of its flag.
-      limits: `lower_bound` and `upper_bound` of a number or `enum_values` of a string; the flag's alone.
+      limits: `lower_bound` and `upper_bound` of a number, `enum_values` of a string, `path=True` of a path, see
+        `files.local_path`; the flag's alone.
     """
     return dataclasses.field(default=default, metadata={"help": help_text, **limits})
 
@@ -34,14 +37,14 @@ class RunArguments:
     # What changes no result, or is part of what a result says of each of its numbers.
     not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir"})
 
-    workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run."})
-    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.")
-    output_dir: str | None = argument(None, "Folder to write to instead of the run's own.")
+    workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run.", "path": True})
+    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.", path=True)
+    output_dir: str | None = argument(None, "Folder to write to instead of the run's own.", path=True)
 
     @property
     def results_dir(self) -> Path:
         """The folder in which eval/, samples/ and the like are made."""
-        return Path(self.workdir if self.output_dir is None else self.output_dir)
+        return local_path(self.workdir if self.output_dir is None else self.output_dir)
 
     def given(self) -> dict[str, str]:
         """What differs from the defaults, as it is written on a command line."""
@@ -75,13 +78,18 @@ def flag_text(value: Any) -> str:
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def takes(arguments: type[Any]) -> Callable[[Callable[[Any], Result]], Callable[..., Result]]:
-    """Makes a function of an object of the class `arguments` one of the values of its fields."""
+def takes(arguments: type[RunArguments]) -> Callable[[Callable[[Any], Result]], Callable[..., Result]]:
+    """Makes a function of an object of the class `arguments` one of the values of its fields.
+
+    It raises `UserError` before any work if its results could not be written.
+    """
 
     def decorate(function: Callable[[Any], Result]) -> Callable[..., Result]:
         @functools.wraps(function)
         def call(*values: Any, **named: Any) -> Result:
-            return function(arguments(*values, **named))
+            given = arguments(*values, **named)
+            check_writable(given.results_dir)
+            return function(given)
 
         call.__signature__ = inspect.signature(arguments)
         return call

@@ -1,15 +1,80 @@
-"""Files that appear whole or not at all, and JSON."""
+"""Where files may be, files that appear whole or not at all, one writer at a time, and JSON."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
+import fcntl
 import json
 import os
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from videoflow_tf.errors import UserError
+
+LOCK = ".lock"
+
+
+def local_path(path: str | Path) -> Path:
+    """`path` on this machine, with the user's home in place of `~`.
+
+    Raises:
+      UserError: it is an address, such as gs://bucket/run.
+    """
+    # A `Path` has one slash where the text had two.
+    if re.match(r"\w[\w+.-]+:/", str(path)):
+        raise UserError(f"{path} is an address; files are read and written on this machine alone: name a local path")
+    return Path(path).expanduser()
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raises `UserError` unless files can be made in `folder`, or `folder` itself; leaves no trace."""
+    folder = Path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot write to {folder}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {folder}: {there} is read-only for this user; name another folder")
+
+
+@contextlib.contextmanager
+def sole_user(folder: str | Path, doing: str) -> Iterator[None]:
+    """Keeps other processes out of `folder`, made if missing, as long as this one is `doing` something there.
+
+    The system lets go of the lock however its holder ends, so that none is ever stale; the file tells who has it.
+
+    Raises:
+      UserError: another process has the lock, or the folder cannot be written.
+    """
+    path = Path(folder) / LOCK
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+    with file:
+        if not _lock(file, path):
+            file.seek(0)
+            raise UserError(f"{folder} is in use: {file.read() or 'another process'}; wait for it to end, or stop it")
+        file.truncate(0)
+        since = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        print(f"{doing}, process {os.getpid()} on {socket.gethostname()}, since {since}", end="", file=file, flush=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lock(file: IO[str], path: Path) -> bool:
+    """Whether the lock could be taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())  # Or its holder has removed it this moment.
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 @contextlib.contextmanager
@@ -18,12 +83,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name ends as `path` does, so that writers that go by the suffix work; a leftover of a killed
     process is overwritten by the next.
+
+    Raises:
+      UserError: the file cannot be written: the disk is full, the folder read-only.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
-    yield temporary
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary.is_file():
+            temporary.unlink()  # What was written of it would keep the disk full.
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from videoflow_tf.config import RESUMABLE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import write_text
+from videoflow_tf.files import LOCK, local_path, write_text
 
 CONFIG_FILE = "config.json"
 # Trained models that come with the package, a workdir each.
@@ -29,7 +29,7 @@ def read_config(workdir: str | Path) -> VideoFlowConfig | None:
     Raises:
       UserError: `workdir` is a file, a folder with other things in it, or its configuration cannot be read.
     """
-    workdir = Path(workdir)
+    workdir = local_path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"workdir {workdir} is a file; name a folder")
     path = workdir / CONFIG_FILE
@@ -38,7 +38,7 @@ def read_config(workdir: str | Path) -> VideoFlowConfig | None:
             return VideoFlowConfig.from_json(path.read_text())
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: {error}") from None
-    if workdir.is_dir() and any(not entry.name.startswith(".tmp-") for entry in workdir.iterdir()):
+    if workdir.is_dir() and any(not entry.name.startswith((".tmp-", LOCK)) for entry in workdir.iterdir()):
         raise UserError(
             f"workdir {workdir} has files in it but no {CONFIG_FILE}: not a run of this program; name another"
         )
@@ -47,7 +47,7 @@ def read_config(workdir: str | Path) -> VideoFlowConfig | None:
 
 def run_config(workdir: str | Path) -> VideoFlowConfig:
     """As `read_config`, of a folder that must be a run; `UserError` if it is none."""
-    config = read_config(workdir) if Path(workdir).is_dir() else None
+    config = read_config(workdir) if local_path(workdir).is_dir() else None
     if config is None:
         raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; name the folder of a run")
     return config
@@ -89,7 +89,7 @@ def find_trained(name_or_path: str | Path) -> Path:
     Raises:
       UserError: there is neither.
     """
-    for folder in (Path(name_or_path).expanduser(), PRETRAINED / name_or_path):
+    for folder in (local_path(name_or_path), PRETRAINED / name_or_path):
         if (folder / CONFIG_FILE).is_file():
             return folder
     names = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))

@@ -1,3 +1,5 @@
+import json
+import os
 import re
 import subprocess
 import sys
@@ -74,6 +76,46 @@ def test_workdir_is_required(error, name):
 def test_workdir_that_is_none(error, name, tmp_path):
     assert error(name, f"--workdir={tmp_path}").startswith(f"error: {tmp_path} is not a workdir")
     assert not list(tmp_path.iterdir())
+
+
+# Every flag that names a file or a folder.
+PATHS = {
+    "train": ["workdir", "data_dir", "init_from"],
+    "evaluate": ["workdir", "data_dir", "output_dir", "vgg_weights", "i3d_path"],
+    "sample": ["workdir", "data_dir", "output_dir"],
+    "export": ["workdir", "output_dir", "weights_dir"],
+    "interpolate": ["workdir", "data_dir", "output_dir"],
+    "anomaly": ["workdir", "data_dir", "output_dir", "video_file"],
+    "report": ["workdir"],
+    "fooling_study": ["workdir", "data_dir", "output_dir"],
+    "import_t2t": ["checkpoint", "hparams", "workdir"],
+    "prepare_bair": ["data_dir", "archive"],
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_paths_are_of_this_machine_and_know_the_home(name):
+    script = f"""
+import importlib, json, sys
+sys.path.insert(0, "launch")
+import cli
+importlib.import_module("{name}")
+paths = {PATHS[name]}
+cli.FLAGS(["x", *(f"--{{path}}=~/a" for path in paths)])
+print(json.dumps([cli.FLAGS[path].value for path in paths]))
+for path in paths:
+    try:
+        cli.FLAGS(["x", f"--{{path}}=gs://bucket/a"])
+    except cli.flags.Error as error:
+        print(error)
+"""
+    environment = {**os.environ, "HOME": "/home/me"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    found, *refusals = done.stdout.splitlines()
+    assert json.loads(found) == ["/home/me/a"] * len(PATHS[name])
+    assert len(refusals) == len(PATHS[name])
+    assert all("gs://bucket/a is an address" in refusal for refusal in refusals)
 
 
 @pytest.mark.parametrize("name", ["bair", "bair_quality", "shapes", "demo"])

@@ -19,6 +19,7 @@ from videoflow_tf.data import eval_videos
 from videoflow_tf.data import prepare_bair as prepare_lib
 from videoflow_tf.data.bair import find_fault, version_dir
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import sole_user
 
 REPOSITORY = Path(__file__).parents[2]
 ARCHIVE = REPOSITORY.parent / "shared" / "bair"
@@ -90,7 +91,7 @@ def test_damaged_dataset_is_prepared_anew(tmp_path):
 def test_one_run_at_a_time(tmp_path):
     parent = version_dir(tmp_path).parent
     parent.mkdir(parents=True)
-    with prepare_lib._sole_user(parent), pytest.raises(UserError, match="another run is preparing BAIR"):
+    with sole_user(parent, "preparing BAIR"), pytest.raises(UserError, match="is in use: preparing BAIR, process"):
         prepare_lib.prepare(tmp_path, ARCHIVE)
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import io
-import os
 import shutil
 import tarfile
 import tempfile
@@ -27,6 +25,7 @@ from google.protobuf.message import DecodeError
 from videoflow_tf.data.bair import NAME, find_fault, open_dataset, version_dir
 from videoflow_tf.data.tfds_videos import without_warnings
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import sole_user
 
 URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
 RESUME_BY_HAND = f"download it by hand (curl -C - -O {URL} resumes where it stopped) and pass it as --archive"
@@ -62,7 +61,7 @@ def prepare(data_dir: str | Path, archive: str | Path | None) -> dict[str, int]:
         try:
             final = version_dir(data_dir)
             final.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_sole_user(final.parent))
+            stack.enter_context(sole_user(final.parent, "preparing BAIR"))
             for leftover in final.parent.glob(f"{_SCRATCH}*"):
                 shutil.rmtree(leftover)
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=final.parent, prefix=_SCRATCH)))
@@ -178,17 +177,3 @@ def _tar_records(tar: tarfile.TarFile, archive: Path) -> list[_Record]:
             put = functools.partial(lambda member, name, to: tar.makefile(member, to / name), member, path.name)
             records.append(_Record(path.parent.name, f"{member.name} in {archive}", put))
     return records
-
-
-@contextlib.contextmanager
-def _sole_user(folder: Path) -> Iterator[None]:
-    """Keeps a second run out of the folder; the system lets go of it however this one ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another run is preparing BAIR in {folder}; wait for it to end") from None
-        yield
-    finally:
-        os.close(descriptor)

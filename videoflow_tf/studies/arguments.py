@@ -76,7 +76,7 @@ class AnomalyArguments(RunArguments):
         None, "The first so many of them, for out-of-sequence detection; default: 64, or all of fewer.", lower_bound=1
     )
     video: int | None = argument(None, "Score the frames of the video of this index instead.", lower_bound=0)
-    video_file: str | None = argument(None, "Score the frames of this file (MP4, GIF, ...) instead.")
+    video_file: str | None = argument(None, "Score the frames of this file (MP4, GIF, ...) instead.", path=True)
     max_frames: int | None = argument(
         None, "Score no more frames; default: as in evaluation with --video, 1000 with --video_file.", lower_bound=2
     )
@@ -94,7 +94,7 @@ class StudyArguments(RunArguments):
     command: ClassVar[str] = "fooling_study build"
 
     workdir: str | Path = dataclasses.field(
-        metadata={"help": "Folder of the run; score: where to keep the result, if anywhere."}
+        metadata={"help": "Folder of the run; score: where to keep the result, if anywhere.", "path": True}
     )
     split: str = argument("test", "build: videos to show.", enum_values=SPLITS)
     num_videos: int = argument(20, "build: real clips, and as many generated ones.", lower_bound=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from videoflow_tf.files import write_json
+from videoflow_tf.files import check_writable, local_path, write_json
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.workdir import latest_checkpoint
@@ -81,8 +81,9 @@ def export_workdir(workdir: str | Path, output_dir: str | Path | None = None) ->
     Raises:
       UserError: `workdir` is no run, or has no checkpoint yet.
     """
+    folder = local_path(output_dir or workdir) / "export"
+    check_writable(folder)
     _, model = load_workdir(workdir)
-    folder = Path(output_dir or workdir) / "export"
     export_model(model, folder)
     return folder
 
