@@ -22,7 +22,7 @@ from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media.charts import Curve, finish, plot_curve
 from videoflow_tf.metrics.legal_futures import LegalFutures
 from videoflow_tf.training.optimizer import Adam
-from videoflow_tf.training.train import averaged_weights
+from videoflow_tf.training.validation import averaged_weights
 
 # The part of the time in which the rate stays; after it, it falls linearly to zero.
 _CONSTANT = 0.5

@@ -1,12 +1,14 @@
 """Trains a model: python launch/train.py --flagfile=launch/demo.flags --workdir=W [--data_dir=D].
 
 Started again on the same workdir it goes on where it stopped; the configuration need not be given then.
+SIGTERM and Ctrl-C save a checkpoint first.
 """
 
 import cli
 from absl import flags
 
 from videoflow_tf import workdir as workdir_lib
+from videoflow_tf.arguments import LATEST
 from videoflow_tf.config import STRATEGIES
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run, made if missing.", required=True)
@@ -20,6 +22,15 @@ _STRATEGY = flags.DEFINE_enum(
 _DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")
 _JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training step with XLA.")
 _INIT_FROM = cli.define_path("init_from", None, "Folder of a run of the same architecture: a new run's first weights.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    LATEST,
+    "Where to go on from: latest, best (by bits per pixel on the validation split) or a step; of --init_from for a new "
+    "run. Checkpoints from after an earlier one are set aside.",
+)
+_ALLOW_CHANGES = flags.DEFINE_list(
+    "allow_changes", [], "Configuration fields that may change from here on, comma-separated, such as learning_rate."
+)
 cli.define_config_flags()
 
 
@@ -27,7 +38,7 @@ def main() -> None:
     saved = workdir_lib.read_config(_WORKDIR.value)
     config = cli.config_from_flags(saved)
     if saved is not None:
-        workdir_lib.check_same_run(saved, config, _WORKDIR.value)
+        workdir_lib.check_same_run(saved, config, _WORKDIR.value, _ALLOW_CHANGES.value)
     cli.load_tensorflow()
     from bijectors import fast_forms
     from videoflow_tf.training import train as training
@@ -42,6 +53,8 @@ def main() -> None:
         _DETERMINISTIC.value,
         _JIT_COMPILE.value,
         _INIT_FROM.value,
+        _CHECKPOINT.value,
+        _ALLOW_CHANGES.value,
     )
 
 

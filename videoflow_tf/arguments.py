@@ -15,6 +15,7 @@ from videoflow_tf.files import check_writable, local_path
 Result = TypeVar("Result")
 
 TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
+LATEST = "latest"
 
 
 def argument(default: Any, help_text: str, **limits: Any) -> Any:
@@ -40,6 +41,9 @@ class RunArguments:
     workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run.", "path": True})
     data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.", path=True)
     output_dir: str | None = argument(None, "Folder to write to instead of the run's own.", path=True)
+    checkpoint: str | int = argument(
+        LATEST, "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
+    )
 
     @property
     def results_dir(self) -> Path:

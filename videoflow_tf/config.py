@@ -7,7 +7,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from videoflow_tf.errors import UserError
@@ -192,8 +192,12 @@ class TrainingConfig:
         0.0, "decay of the moving average of the weights used to evaluate and export; 0: none", most=0.999999
     )
     checkpoint_every: int = _field(1_000, "steps between checkpoints", least=1, resumable=True)
+    keep_checkpoints: int = _field(3, "newest checkpoints kept, besides the best one", least=1, resumable=True)
     eval_every: int = _field(5_000, "steps between evaluations on the validation split", least=1, resumable=True)
     eval_videos: int = _field(64, "validation videos per evaluation", least=1, resumable=True)
+    stop_after: int = _field(
+        0, "stop after so many evaluations in a row that were not better than one before; 0: never", resumable=True
+    )
     seed: int = _field(0, "seed of everything random", most=MAX_SEED)
 
 
@@ -262,7 +266,7 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
 
     def replace(self, **changes: Any) -> VideoFlowConfig:
         """A copy with some fields changed, checked again."""
-        _check_names(changes)
+        check_names(changes)
         return dataclasses.replace(self, **changes)
 
     def differences(self, other: VideoFlowConfig) -> dict[str, tuple[Any, Any]]:
@@ -283,7 +287,7 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
             raise UserError(f"the configuration is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"the configuration must be a JSON object, got {type(values).__name__}")
-        _check_names(values)
+        check_names(values)
         return cls(**values)
 
     @classmethod
@@ -326,7 +330,8 @@ def choices_of(name: str) -> tuple[str, ...] | None:
     return None if choices is None else tuple(choices)
 
 
-def _check_names(values: Mapping[str, Any]) -> None:
+def check_names(values: Iterable[str]) -> None:
+    """Raises `UserError` if one of them is no configuration field."""
     for name in values:
         if name not in _FIELDS:
             near = difflib.get_close_matches(str(name), _FIELDS, n=1)

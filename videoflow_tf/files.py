@@ -40,6 +40,11 @@ def check_writable(folder: str | Path) -> None:
         raise UserError(f"cannot write to {folder}: {there} is read-only for this user; name another folder")
 
 
+def now() -> str:
+    """The time here, such as 2026-11-25 22:07:45+00:00."""
+    return datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+
+
 @contextlib.contextmanager
 def sole_user(folder: str | Path, doing: str) -> Iterator[None]:
     """Keeps other processes out of `folder`, made if missing, as long as this one is `doing` something there.
@@ -50,22 +55,21 @@ def sole_user(folder: str | Path, doing: str) -> Iterator[None]:
       UserError: another process has the lock, or the folder cannot be written.
     """
     path = Path(folder) / LOCK
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from error
-    with file:
-        if not _lock(file, path):
-            file.seek(0)
-            raise UserError(f"{folder} is in use: {file.read() or 'another process'}; wait for it to end, or stop it")
-        file.truncate(0)
-        since = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        print(f"{doing}, process {os.getpid()} on {socket.gethostname()}, since {since}", end="", file=file, flush=True)
+    with contextlib.ExitStack() as stack:
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("a+", encoding="utf-8"))
+            if not _lock(file, path):
+                file.seek(0)
+                who = file.read() or "another process"
+                raise UserError(f"{folder} is in use: {who}; wait for it to end, or stop it")
+            stack.callback(path.unlink, missing_ok=True)
+            file.truncate(0)
+            file.write(f"{doing}, process {os.getpid()} on {socket.gethostname()}, since {now()}")
+            file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+        yield
 
 
 def _lock(file: IO[str], path: Path) -> bool:

@@ -1,7 +1,10 @@
 """A workdir: the folder of one training run.
 
     W/config.json       the configuration
-    W/checkpoints/      ckpt-<step>: the model, its step and the optimizer
+    W/history.json      what was changed in it, when, if anything
+    W/checkpoints/      ckpt-<step>: the model, its step and the optimizer; the newest
+    W/checkpoints/best/ the one with the fewest bits per pixel on the validation split
+    W/validation.json   bits per pixel on the validation split by the step
     W/tensorboard/      curves and pictures: train, validation
     W/samples/          pictures
     W/eval/             metrics.json
@@ -12,11 +15,12 @@ Every file appears complete or not at all, so that a run can be killed at any mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from videoflow_tf.config import RESUMABLE_FIELDS, VideoFlowConfig
+from videoflow_tf.config import ARCHITECTURE_FIELDS, RESUMABLE_FIELDS, VideoFlowConfig, check_names
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import LOCK, local_path, write_text
+from videoflow_tf.files import LOCK, local_path, now, read_json, write_json, write_text
 
 CONFIG_FILE = "config.json"
 # Trained models that come with the package, a workdir each.
@@ -53,19 +57,30 @@ def run_config(workdir: str | Path) -> VideoFlowConfig:
     return config
 
 
-def check_same_run(saved: VideoFlowConfig, config: VideoFlowConfig, workdir: str | Path) -> None:
-    """Raises `UserError` unless `config` may take up the run that was started with `saved`."""
-    differences = saved.differences(config)
+def check_same_run(
+    saved: VideoFlowConfig, config: VideoFlowConfig, workdir: str | Path, allow_changes: Sequence[str] = ()
+) -> None:
+    """Raises `UserError` unless `config` may take up the run that was started with `saved`.
+
+    Args:
+      allow_changes: fields that may differ, besides those that say how long or how a run lasts.
+    """
+    for name in allow_changes:
+        check_names([name])
+        if name in ARCHITECTURE_FIELDS:
+            raise UserError(f"--allow_changes={name} cannot be: the weights of the run in {workdir} would not fit")
     fields = [
         f"{name} ({before} there, {now} now)"
-        for name, (before, now) in differences.items()
-        if name not in RESUMABLE_FIELDS
+        for name, (before, now) in saved.differences(config).items()
+        if name not in {*RESUMABLE_FIELDS, *allow_changes}
     ]
     if fields:
         raise UserError(
             f"the run in {workdir} has another configuration: {', '.join(fields)}; "
-            "give the values it has, or another --workdir"
+            "give the values it has, another --workdir, or name in --allow_changes what may change from here on"
         )
+    if (saved.ema_decay > 0) != (config.ema_decay > 0):
+        raise UserError(f"the run in {workdir} keeps a moving average or none from its start: ema_decay stays as it is")
 
 
 def write_config(workdir: str | Path, config: VideoFlowConfig) -> None:
@@ -73,14 +88,26 @@ def write_config(workdir: str | Path, config: VideoFlowConfig) -> None:
     write_text(Path(workdir) / CONFIG_FILE, config.to_json())
 
 
+def change_config(workdir: str | Path, saved: VideoFlowConfig, config: VideoFlowConfig, step: int) -> None:
+    """Writes `config` in place of `saved`, and to `workdir`/history.json what changed at which step."""
+    path = Path(workdir) / "history.json"
+    entry = {"step": step, "time": now(), "changes": saved.differences(config)}
+    write_json(path, [*(read_json(path) if path.is_file() else []), entry])
+    write_config(workdir, config)
+
+
+def saved_checkpoints(workdir: str | Path) -> list[tuple[str, int]]:
+    """Path (a prefix, as TensorFlow has it) and step of every checkpoint, the newest first; damaged ones among them."""
+    folder = Path(workdir) / "checkpoints"
+    indices = [*folder.glob("ckpt-*.index"), *(folder / "best").glob("ckpt-*.index")]
+    steps = [(str(index.with_suffix("")), index.stem.removeprefix("ckpt-")) for index in indices]
+    found = [(path, int(step)) for path, step in steps if step.isdigit()]
+    return sorted(found, key=lambda checkpoint: checkpoint[1], reverse=True)
+
+
 def latest_checkpoint(workdir: str | Path) -> tuple[str, int] | None:
-    """Path (a prefix, as TensorFlow has it) and step of the newest checkpoint whose files are there, or None."""
-    found = []
-    for index in (Path(workdir) / "checkpoints").glob("ckpt-*.index"):
-        step = index.stem.removeprefix("ckpt-")
-        if step.isdigit() and any(index.parent.glob(f"{index.stem}.data-*")):
-            found.append((int(step), str(index.with_suffix(""))))
-    return None if not found else max(found)[::-1]
+    """Path and step of the newest checkpoint, or None; whether it is whole, only reading it can tell."""
+    return next(iter(saved_checkpoints(workdir)), None)
 
 
 def find_trained(name_or_path: str | Path) -> Path:

@@ -34,7 +34,7 @@ def test_ctrl_c_is_one_line(workdir):
         [sys.executable, "launch/train.py", f"--workdir={workdir}", "--train_steps=100000"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # Where the tests run as a background job, Ctrl-C is ignored from the start.

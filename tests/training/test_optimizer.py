@@ -8,7 +8,7 @@ import tf_keras
 from tests.checks import assert_all_close
 from tests.conftest import TINY
 from videoflow_tf.training.optimizer import Adam, LearningRate, make_optimizer
-from videoflow_tf.training.train import averaged_weights
+from videoflow_tf.training.validation import averaged_weights
 
 START = [1.0, 2.0, 3.0], [[1.0, -2.0]]
 

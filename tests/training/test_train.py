@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,9 @@ from videoflow_tf import data
 from videoflow_tf.training import export
 from videoflow_tf.training import train as training
 from videoflow_tf.training.checkpoints import load_workdir
-from videoflow_tf.workdir import latest_checkpoint, read_config
+from videoflow_tf.training.signals import StopOnSignal
+from videoflow_tf.training.validation import draw_samples
+from videoflow_tf.workdir import latest_checkpoint, read_config, saved_checkpoints
 
 
 def files(folder, but=""):
@@ -146,15 +149,18 @@ def finish(workdir, micro_flags, *arguments):
     assert process.returncode == 0, errors
 
 
-def kill_when(condition, process):
-    """SIGKILL as soon as `condition()` holds; true if the process had not finished by itself."""
+def kill_when(condition, process, number=signal.SIGKILL):
+    """A signal as soon as `condition()` holds; true if the process had not finished by itself."""
     deadline = time.monotonic() + 300
     while process.poll() is None and not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
+    if process.poll() is not None:
+        return False
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == (0 if number == signal.SIGTERM else -number), errors
+    return True
 
 
 def assert_same_bits(workdir, other):
@@ -185,39 +191,60 @@ def test_killed_and_resumed_run_gives_the_same_bits(micro_config, changes, tmp_p
 
 
 @pytest.mark.slow
-def test_run_killed_at_many_moments_gives_the_same_bits(micro_flags, tmp_path):
-    longer = "--train_steps=60"
-    finish(tmp_path / "whole", micro_flags, longer)
-    workdir = tmp_path / "killed"
-    rng = np.random.default_rng(0)
-    config, saves = workdir / "config.json", workdir / "checkpoints"
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_run_stopped_at_twenty_moments_gives_the_same_bits(micro_flags, tmp_path, number):
+    longer = ["--train_steps=300", "--eval_every=50"]
+    began = time.monotonic()
+    finish(tmp_path / "whole", micro_flags, *longer)
+    duration = time.monotonic() - began
+    workdir = tmp_path / "stopped"
+    saves, rng = workdir / "checkpoints", np.random.default_rng(0)
 
     def newest():
-        return max((int(path.stem.split("-")[1]) for path in saves.glob("ckpt-*.index")), default=-1)
+        return max((step for _, step in saved_checkpoints(workdir)), default=-1)
 
-    assert kill_when(lambda: list(workdir.glob("*config.json")), start(workdir, micro_flags, longer))
-    assert kill_when(lambda: config.exists(), start(workdir, micro_flags, longer))
-    assert kill_when(lambda: list(saves.glob("ckpt-0*")), start(workdir, micro_flags, longer))
-    for _ in range(5):
-        target = newest() + 1
+    def at(seconds):
+        end = time.monotonic() + seconds
+        return lambda: time.monotonic() > end
 
-        def a_little_after(target=target):
+    def in_a_checkpoint():
+        return list(saves.glob("ckpt-*_temp"))
+
+    def in_training():
+        target = newest() + 3
+
+        def reached():
             if newest() < target:
                 return False
             time.sleep(rng.uniform(0, 0.1))
             return True
 
-        kill_when(a_little_after, start(workdir, micro_flags, longer))
-    assert newest() < 60, "the kills came too late to matter"
-    kill_when(lambda: (workdir / ".tmp-export").exists(), start(workdir, micro_flags, longer))
-    finish(workdir, micro_flags, longer)
+        return reached
+
+    moments = [
+        lambda: workdir.exists(),
+        lambda: (workdir / "config.json").exists(),
+        lambda: list(saves.glob("ckpt-0*")),
+    ]
+    if number == signal.SIGKILL:  # SIGTERM is awaited from the time on when there is something to lose.
+        moments += [at(seconds) for seconds in rng.uniform(0, duration / 2, 4)]
+    moments += [in_a_checkpoint, lambda: list((workdir / "samples").glob("*"))]
+    ends = []
+    for moment in [*moments, *(None for _ in range(19 - len(moments)))]:
+        ends.append(kill_when(moment or in_training(), start(workdir, micro_flags, *longer), number))
+    assert newest() < 300, "the signals came too late to matter"
+    ends.append(kill_when((workdir / ".tmp-export").exists, start(workdir, micro_flags, *longer), number))
+    assert len(ends) == 20 and ends.count(True) > 15
+    finish(workdir, micro_flags, *longer)
     assert_same_bits(tmp_path / "whole", workdir)
+    validated = [json.loads((folder / "validation.json").read_text()) for folder in (workdir, tmp_path / "whole")]
+    assert validated[0] == validated[1] and list(validated[0]) == ["50", "100", "150", "200", "250", "300"]
 
 
 def test_samples_that_are_not_finite_do_not_end_the_training(micro_run, tmp_path, capsys):
     _, model = load_workdir(micro_run)
     weight = model.trainable_variables[0]
     weight.assign(np.nan * weight)
-    assert training._draw(model, None, tmp_path / "strip") == []
+    assert draw_samples(model, None, tmp_path / "strip", StopOnSignal(tmp_path)) == []
     assert "No samples at temperature 0.5 yet: they are not finite" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())

@@ -45,7 +45,7 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
         other = next(name for name in names if name not in on_samples)
         wanted = ",".join(on_samples) or "psnr"
         raise UserError(f"--temperatures is about samples, {other} is not: give for example --metrics={wanted}")
-    config, model = load_workdir(arguments.workdir)
+    config, model = load_workdir(arguments.workdir, arguments.checkpoint)
     options = MetricOptions(config, arguments)
     made = {name: METRICS[name].from_options(options) for name in names}
     split, num_videos, frames = arguments.split, arguments.num_videos, config.num_eval_frames

@@ -39,7 +39,7 @@ def detect(arguments: AnomalyArguments) -> list[Path]:
     Raises:
       UserError: `workdir` has no trained model, there is no such video, or as `out_of_sequence` and `frame_scores`.
     """
-    _, model = load_workdir(arguments.workdir)
+    _, model = load_workdir(arguments.workdir, arguments.checkpoint)
     of_split = arguments.video is None and arguments.video_file is None
     name, chart, result = (_of_split if of_split else _of_video)(model, arguments)
     folder = arguments.results_dir / "eval"

@@ -26,7 +26,7 @@ def build_study(arguments: StudyArguments) -> Path:
     Raises:
       UserError: `workdir` has no trained model, or as `study_clips` and `study_page`.
     """
-    _, model = load_workdir(arguments.workdir)
+    _, model = load_workdir(arguments.workdir, arguments.checkpoint)
     real, generated, protocol = study_clips(model, arguments)
     how = {"seconds": arguments.seconds, "frames_per_second": arguments.frames_per_second}
     page = study_page(real, generated, protocol=protocol.to_json(), **how)

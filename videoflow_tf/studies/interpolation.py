@@ -45,7 +45,7 @@ def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
       UserError: `workdir` has no trained model, or as `parse_levels`, `read_ends` and `interpolate`.
     """
     steps, channel_rank = arguments.steps, arguments.channel_rank
-    config, model = load_workdir(arguments.workdir)
+    config, model = load_workdir(arguments.workdir, arguments.checkpoint)
     levels = parse_levels(arguments.levels, config)
     ends, protocol = read_ends(model, arguments)
     result = interpolate(model, ends, steps, levels, channel_rank)

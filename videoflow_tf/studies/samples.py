@@ -57,7 +57,7 @@ def sample(arguments: SampleArguments) -> list[Path]:
       UserError: `workdir` has no trained model, the dataset is missing or has too few videos, an argument is out of
         range, or a sample is not finite.
     """
-    _, model = load_workdir(arguments.workdir)
+    _, model = load_workdir(arguments.workdir, arguments.checkpoint)
     futures = sample_futures(model, arguments)
     folder = arguments.results_dir / "samples"
     how = {"grid": arguments.grid, "kinds": arguments.pictures, "argv": arguments.argv()}

@@ -12,7 +12,7 @@ import tf_keras
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.media.progress import progress_bar
-from videoflow_tf.training.checkpoints import Checkpoints
+from videoflow_tf.training.checkpoints import Checkpoints, writing
 
 _SUMMARY_EVERY = 10
 _MOST_SKIPPED = 20
@@ -23,20 +23,21 @@ class StopOnDivergence(tf_keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.skipped, self._in_a_row = 0, 0
+        self.skipped, self.in_a_row = 0, 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         if math.isfinite(logs["gradient_norm"]):
-            self._in_a_row = 0
+            self.in_a_row = 0
             return
         self.skipped += 1
-        self._in_a_row += 1
-        if self._in_a_row == _MOST_SKIPPED:
+        self.in_a_row += 1
+        if self.in_a_row == _MOST_SKIPPED:
             step = int(self.model.step.numpy())
             raise UserError(
                 f"training diverged: the gradient is {logs['gradient_norm']} at step {step}, as at the "
-                f"{_MOST_SKIPPED - 1} before; try a lower --learning_rate, --clip_norm, more --warmup_steps or a "
-                "larger --init_batch_size in a new --workdir (the last checkpoint is from before)"
+                f"{_MOST_SKIPPED - 1} before; the last checkpoint is from before: go on from it, or an earlier "
+                "--checkpoint, with a lower --learning_rate --allow_changes=learning_rate, or start anew with more "
+                "--warmup_steps or a larger --init_batch_size in another --workdir"
             )
 
 
@@ -79,22 +80,21 @@ class WriteSummaries(tf_keras.callbacks.Callback):
     def __init__(self, folder: str | Path, divergence: StopOnDivergence) -> None:
         super().__init__()
         self._divergence = divergence
+        self._folder = folder
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         step = int(self.model.step.numpy())
         if step % _SUMMARY_EVERY:
             return
-        with self._writer.as_default(step):
+        with writing(self._folder), self._writer.as_default(step):
             if math.isfinite(logs["gradient_norm"]):  # After a skipped step the mean may be of no step at all.
                 tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
             tf.summary.scalar("gradient_norm", logs["gradient_norm"])
             tf.summary.scalar("skipped_steps", self._divergence.skipped)
             tf.summary.scalar("learning_rate", self.model.optimizer.rate_at(step - 1))
+            self._writer.flush()
         self.model.reset_metrics()  # `bits_per_pixel` is a running mean.
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        self._writer.flush()
 
 
 class SaveCheckpoints(tf_keras.callbacks.Callback):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from videoflow_tf.arguments import LATEST
+from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, local_path, write_json
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.training.checkpoints import load_workdir, writing
 from videoflow_tf.workdir import latest_checkpoint
 
 _DESCRIPTION = "description.json"
@@ -64,26 +66,30 @@ def export_model(model: VideoFlow, folder: str | Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     module = _Exported(model)
     signatures = {"predict": module.predict, "bits_per_pixel": module.bits_per_pixel}
-    tf.saved_model.save(module, str(temporary), signatures=signatures)
     description = {"step": int(model.step.numpy()), "config": json.loads(model.config.to_json())}
-    write_json(temporary / _DESCRIPTION, description)
-    # A folder cannot be replaced in one go: a kill between these two leaves none, and `is_exported` says so.
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(temporary, folder)
+    try:
+        with writing(folder):
+            tf.saved_model.save(module, str(temporary), signatures=signatures)
+            write_json(temporary / _DESCRIPTION, description)
+            # A folder cannot be replaced in one go: a kill between these two leaves none, and `is_exported` says so.
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(temporary, folder)
+    except UserError:
+        shutil.rmtree(temporary, ignore_errors=True)  # It would keep the disk full.
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
-def export_workdir(workdir: str | Path, output_dir: str | Path | None = None) -> Path:
-    """Exports the newest checkpoint of a run (its moving average if it keeps one) to `workdir`/export, or to
-    `output_dir`/export.
+def export_workdir(workdir: str | Path, output_dir: str | Path | None = None, checkpoint: str | int = LATEST) -> Path:
+    """Exports a checkpoint of a run, see `load_workdir`, to `workdir`/export, or to `output_dir`/export.
 
     Raises:
-      UserError: `workdir` is no run, or has no checkpoint yet.
+      UserError: `workdir` is no run or has no such checkpoint, or the folder cannot be written.
     """
     folder = local_path(output_dir or workdir) / "export"
     check_writable(folder)
-    _, model = load_workdir(workdir)
+    _, model = load_workdir(workdir, checkpoint)
     export_model(model, folder)
     return folder
 

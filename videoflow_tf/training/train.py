@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from videoflow_tf import data
+from videoflow_tf.arguments import LATEST
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.media import strips
+from videoflow_tf.files import check_writable, local_path, sole_user
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training import callbacks, checkpoints, export
-from videoflow_tf.training.optimizer import Adam, make_optimizer
-from videoflow_tf.training.strategies import is_chief, make_strategy
-from videoflow_tf.workdir import check_same_run, latest_checkpoint, read_config, write_config
+from videoflow_tf.training.optimizer import make_optimizer
+from videoflow_tf.training.signals import StopOnSignal, Stopped
+from videoflow_tf.training.strategies import is_chief, make_strategy, shard_data
+from videoflow_tf.training.validation import Validations, Validator
+from videoflow_tf.workdir import change_config, check_same_run, read_config, saved_checkpoints, write_config
 
-_PICTURED_VIDEOS = 2
-_TEMPERATURES = (0.0, 0.5, 1.0)
 _SECONDS_TO_WAIT_FOR_CHIEF = 3600
 
 
@@ -33,11 +33,13 @@ def train(
     deterministic: bool = False,
     jit_compile: bool | None = None,
     init_from: str | Path | None = None,
+    checkpoint: str | int = LATEST,
+    allow_changes: Sequence[str] = (),
 ) -> None:
     """Trains to `config.train_steps`, from the newest checkpoint in `workdir` if there is one, and exports.
 
     A step depends on the weights, `config` and its number alone, so a run that was killed and is started again goes
-    where an undisturbed one goes; bit for bit with `deterministic`.
+    where an undisturbed one goes; bit for bit with `deterministic`. SIGTERM and Ctrl-C save first.
 
     Args:
       config: what to train. The global batch is `config.batch_size` times the number of replicas.
@@ -48,159 +50,144 @@ def train(
       jit_compile: compile the training step with XLA; None: Keras' default.
       init_from: a workdir whose trained weights a new run starts from, instead of initialising by data; a run that is
         taken up again goes on from its own.
+      checkpoint: where to go on from, see `checkpoints.find_checkpoint`; of `init_from` for a new run. Checkpoints from
+        after an earlier one are set aside.
+      allow_changes: fields in which `config` may differ from the run's from here on; see `workdir.check_same_run`.
 
     Raises:
-      UserError: `workdir` holds a run of another configuration or something else, the dataset is missing, the
-        strategy does not work here: all before anything is written. Training diverged: the last checkpoint remains.
+      UserError: `workdir` holds a run of another configuration or something else, no checkpoint of it can be used,
+        another process trains in it, it cannot be written, the dataset is missing, the strategy does not work here:
+        all before anything is written. Training diverged, or the disk is full: the last checkpoint remains.
     """
-    workdir = Path(workdir)
+    workdir = local_path(workdir)
+    check_writable(workdir)
     saved = read_config(workdir)
     if saved is not None:
-        check_same_run(saved, config, workdir)
+        check_same_run(saved, config, workdir, allow_changes)
     if deterministic:
         tf_keras.utils.set_random_seed(config.seed)
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(strategy_name)
     chief = is_chief(strategy)
     data.num_eval_videos(config, data_dir, "validation", config.eval_videos)  # Complains if the data is not there.
-    latest = latest_checkpoint(workdir)
-    if init_from is not None and latest is None:
-        checkpoints.check_architecture(config, init_from)
-    if chief and saved != config:
+    begins_with = init_from if init_from is not None and not saved_checkpoints(workdir) else None
+    if begins_with is not None:
+        checkpoints.check_architecture(config, begins_with, checkpoint)
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(StopOnSignal(workdir))
+        if chief:
+            stack.enter_context(sole_user(workdir, "training"))
+        start = checkpoints.find_checkpoint(workdir, LATEST if begins_with is not None else checkpoint)
+        step = 0 if start is None else start[1]
+        validations = Validations(workdir, step)
+        finished = None if start is None else _why_finished(config, step, validations)
+        if chief and step <= config.train_steps:
+            _write_start(workdir, saved, config, step)
+        if finished is None:
+            model = _make_model(config, data_dir, strategy, jit_compile, begins_with, checkpoint, new=start is None)
+            saver = checkpoints.Checkpoints(model, model.optimizer, workdir, config.keep_checkpoints)
+            if chief:
+                validations.write()
+            if chief and start is None:
+                saver.save()
+            # The others take what the chief initialised: computed apart it could differ in the last bit.
+            saver.restore(_wait_for_checkpoint(workdir) if start is None else start[0])
+            _train(model, saver, Validator(model, workdir, data_dir, validations, saver, signals), signals)
+        else:
+            print(f"The run in {workdir} is finished: {finished}")
+        if chief and not export.is_exported(workdir):
+            print(f"Exported to {export.export_workdir(workdir)}")
+
+
+def _why_finished(config: VideoFlowConfig, step: int, validations: Validations) -> str | None:
+    """Why there is nothing to train in a run that is at `step`; None if there is."""
+    if step > config.train_steps:
+        return f"it is at step {step}, beyond the {config.train_steps} asked for"
+    if validations.misses(step, config):
+        return None
+    if step == config.train_steps:
+        return f"{step} steps of {config.train_steps}"
+    if validations.worse(config.stop_after):
+        return f"no evaluation was better than that of step {validations.best_step} in the last {config.stop_after}"
+    return None
+
+
+def _write_start(workdir: Path, saved: VideoFlowConfig | None, config: VideoFlowConfig, step: int) -> None:
+    """Leaves in the workdir what the run goes on with from `step`, and what it has been."""
+    if saved is None:
         write_config(workdir, config)
-    if latest is None or latest[1] < config.train_steps:
-        _train(config, workdir, data_dir, strategy, jit_compile, init_from, None if latest is None else latest[0])
-    else:
-        print(f"The run in {workdir} is finished: {latest[1]} steps of {config.train_steps}")
-    if chief and not export.is_exported(workdir):
-        print(f"Exported to {export.export_workdir(workdir)}")
+    elif saved != config:
+        change_config(workdir, saved, config, step)
+    checkpoints.set_aside_newer(workdir, step)
 
 
-def _train(
+def _make_model(
     config: VideoFlowConfig,
-    workdir: Path,
     data_dir: str | None,
     strategy: tf.distribute.Strategy,
     jit_compile: bool | None,
     init_from: str | Path | None,
-    checkpoint: str | None,
-) -> None:
-    """Trains from `checkpoint`, from the weights in `init_from` or from the start, to `config.train_steps`."""
-    chief, replicas = is_chief(strategy), strategy.num_replicas_in_sync
+    checkpoint: str | int,
+    new: bool,
+) -> VideoFlow:
+    """A compiled model; of a `new` run with its first weights: those of `checkpoint` in `init_from`, or from data."""
     with strategy.scope():
         model = VideoFlow(config)
+    replicas = strategy.num_replicas_in_sync
     print(f"{model.count_params():,} parameters; batch {config.batch_size} on each of {replicas} device(s)")
-    if checkpoint is None and chief and init_from is not None:
+    if new and is_chief(strategy) and init_from is not None:
         print(f"Starting from the weights in {init_from}", flush=True)
-        checkpoints.load_weights(model, init_from)
-    elif checkpoint is None and chief:
+        checkpoints.load_weights(model, init_from, checkpoint)
+    elif new and is_chief(strategy):
         print(f"Initialising on {config.init_batch_size} clips", flush=True)
         model.initialize(data.init_clips(config, data_dir, num_clips=config.init_batch_size))
     with strategy.scope():
         optimizer = make_optimizer(config)
         optimizer.build(model.trainable_variables)
         model.compile(optimizer=optimizer, jit_compile=jit_compile)
+    return model
 
-    saver = checkpoints.Checkpoints(model, optimizer, workdir)
-    if checkpoint is None and chief:
-        saver.save()
-    # The others take what the chief initialised: computed apart it could differ in the last bit.
-    saver.restore(checkpoint or _wait_for_checkpoint(workdir))
+
+def _train(model: VideoFlow, saver: checkpoints.Checkpoints, validator: Validator, signals: StopOnSignal) -> None:
+    """Trains a model from its step to `config.train_steps`, or until it was asked to stop: then it is saved first."""
+    config, strategy, workdir = model.config, model.distribute_strategy, validator.workdir
     divergence = callbacks.StopOnDivergence()
     watchers = [divergence]
-    if chief:
-        frames_per_step = config.batch_size * replicas * _scored_frames(config)
+    if is_chief(strategy):
+        frames_per_step = config.batch_size * strategy.num_replicas_in_sync * _scored_frames(config)
         watchers += [
             callbacks.SaveCheckpoints(saver, config),
             callbacks.ShowProgress(config.train_steps, frames_per_step),
             callbacks.WriteSummaries(workdir / "tensorboard" / "train", divergence),
         ]
-    _train_and_validate(model, workdir, data_dir, watchers)
-
-
-def _train_and_validate(
-    model: VideoFlow, workdir: Path, data_dir: str | None, watchers: list[tf_keras.callbacks.Callback]
-) -> None:
-    """`fit` from one multiple of `eval_every` to the next, and a look at the validation split after each."""
-    config, strategy = model.config, model.distribute_strategy
-    chief, global_batch = is_chief(strategy), config.batch_size * strategy.num_replicas_in_sync
-    validation = _validation_batches(config, data_dir, strategy)
-    writer = tf.summary.create_file_writer(str(workdir / "tensorboard" / "validation")) if chief else None
-    step = int(model.step.numpy())
-    while step < config.train_steps:
-        stop = min(config.train_steps, (step // config.eval_every + 1) * config.eval_every)
-        clips = data.train_clips(config, data_dir, batch_size=global_batch, start_step=step)
-        model.fit(_shard_data(clips), steps_per_epoch=stop - step, epochs=1, verbose=0, callbacks=watchers)
-        step = stop
-        with averaged_weights(model, model.optimizer):
-            bits = model.evaluate(validation, verbose=0, return_dict=True)["bits_per_pixel"]
-            if chief:
-                print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)
-                pictures = _draw(model, data_dir, workdir / "samples" / f"step-{step:07d}")
-                with writer.as_default(step):
-                    tf.summary.scalar("bits_per_pixel", bits)
-                    if pictures:
-                        tf.summary.image("samples", np.stack(pictures), max_outputs=len(pictures))
-                writer.flush()
-
-
-@contextlib.contextmanager
-def averaged_weights(model: VideoFlow, optimizer: Adam) -> Iterator[None]:
-    """Inside, the model has the moving average of its weights if the optimizer keeps one; afterwards its own again."""
-    if not optimizer.use_ema:
-        yield
-        return
-    own = [tf.identity(variable) for variable in model.trainable_variables]
-    optimizer.load_averages(model.trainable_variables)
     try:
-        yield
-    finally:
-        for variable, value in zip(model.trainable_variables, own, strict=True):
-            variable.assign(value)
+        _train_and_validate(model, validator, [*watchers, signals])
+        if is_chief(strategy):
+            saver.save()
+        signals.has_work = False
+        signals.check()
+    except Stopped:
+        # After steps that were skipped the weights may be to blame: training goes on from before.
+        if is_chief(strategy) and divergence.in_a_row == 0:
+            saver.save()
+        raise
 
 
-def _draw(model: VideoFlow, data_dir: str | None, stem: Path) -> list[np.ndarray]:
-    """Draws samples for the first validation videos at a few temperatures; returns the strips.
-
-    Samples that are not finite are left out; without any, nothing is drawn.
-    """
-    config = model.config
-    count, seed = config.num_eval_frames - config.num_context, tf.constant([config.seed, 0])
-    videos = data.eval_videos(config, data_dir, "validation", num_videos=min(_PICTURED_VIDEOS, config.eval_videos))
-    videos = np.stack([element["video"] for element in videos.as_numpy_iterator()])
-    context, future = videos[:, : config.num_context], videos[:, config.num_context :]
-    samples = {}
-    for t in _TEMPERATURES:
-        try:
-            samples[f"T = {t:g}"] = model.predict_frames(context, count, t, seed).numpy()
-        except tf.errors.InvalidArgumentError:
-            # Early in training, the inverse of an affine coupling can run away from frame to frame.
-            print(f"No samples at temperature {t:g} yet: they are not finite")
-    if not samples:
-        return []
-    pictures = []
-    for i in range(len(videos)):
-        clip = context[i], {label: frames[i] for label, frames in samples.items()}, future[i]
-        pictures.append(strips.strip(*clip))
-        strips.save_pictures(f"{stem}_video-{i}", pictures[-1], strips.animation(*clip))
-    return pictures
-
-
-def _validation_batches(
-    config: VideoFlowConfig, data_dir: str | None, strategy: tf.distribute.Strategy
-) -> tf.data.Dataset:
-    videos = data.eval_videos(config, data_dir, "validation", num_videos=config.eval_videos)
-    replicas = strategy.num_replicas_in_sync
-    batch = min(config.batch_size * replicas, config.eval_videos)
-    # Replicas take equal shares: several leave out a last batch that is not whole.
-    return _shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=replicas > 1))
-
-
-def _shard_data(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """With several machines each takes its share of every batch; there are no files to share out."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.with_options(options)
+def _train_and_validate(model: VideoFlow, validator: Validator, watchers: list[tf_keras.callbacks.Callback]) -> None:
+    """`fit` from one multiple of `eval_every` to the next, and a look at the validation split after each."""
+    config, global_batch = model.config, model.config.batch_size * model.distribute_strategy.num_replicas_in_sync
+    step = int(model.step.numpy())
+    if validator.validations.misses(step, config):
+        validator.validate(step)
+    while step < config.train_steps:
+        if validator.validations.worse(config.stop_after):
+            print(f"No better validation in the last {config.stop_after}; the best is --checkpoint=best")
+            return
+        stop = min(config.train_steps, (step // config.eval_every + 1) * config.eval_every)
+        clips = data.train_clips(config, validator.data_dir, batch_size=global_batch, start_step=step)
+        model.fit(shard_data(clips), steps_per_epoch=stop - step, epochs=1, verbose=0, callbacks=watchers)
+        step = stop
+        validator.validate(step)
 
 
 def _scored_frames(config: VideoFlowConfig) -> int:

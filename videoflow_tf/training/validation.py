@@ -1,0 +1,161 @@
+"""Looks at the validation split while training: bits per pixel, pictures, and a record of both."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from videoflow_tf import data
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.files import read_json, write_json
+from videoflow_tf.media import strips
+from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.training.checkpoints import Checkpoints, writing
+from videoflow_tf.training.optimizer import Adam
+from videoflow_tf.training.signals import StopOnSignal
+from videoflow_tf.training.strategies import is_chief, shard_data
+
+_PICTURED_VIDEOS = 2
+_TEMPERATURES = (0.0, 0.5, 1.0)
+
+
+class Validations:
+    """Bits per pixel of a run on the validation split by the step, kept in `workdir`/validation.json; null where they
+    are not finite.
+
+    A step is in the file when all that belongs to its validation is done.
+    """
+
+    def __init__(self, workdir: str | Path, step: int) -> None:
+        """Of the run in `workdir` as it was at `step`."""
+        self._path = Path(workdir) / "validation.json"
+        self._begun = self._path.is_file()
+        bits = read_json(self._path) if self._begun else {}
+        self._bits: dict[int, float | None] = {int(at): value for at, value in bits.items() if int(at) <= step}
+
+    def misses(self, step: int, config: VideoFlowConfig) -> bool:
+        """Whether the run was stopped between the checkpoint of `step` and the validation that follows it.
+
+        False where nothing is known: of a run from before there was a record, or one that was not trained here.
+        """
+        due = step > 0 and (step % config.eval_every == 0 or step == config.train_steps)
+        return self._begun and due and step not in self._bits
+
+    @property
+    def best_step(self) -> int | None:
+        """The first of those with the fewest bits per pixel."""
+        finite = {step: bits for step, bits in self._bits.items() if bits is not None}
+        return min(finite, key=finite.__getitem__, default=None)
+
+    def worse(self, most: int) -> bool:
+        """Whether the last `most` or more were not better than one before them; never if `most` is 0."""
+        best = self.best_step
+        return 0 < most <= sum(best is None or step > best for step in self._bits)
+
+    def add(self, step: int, bits: float) -> None:
+        self._bits[step] = bits if math.isfinite(bits) else None
+
+    def write(self) -> None:
+        write_json(self._path, {str(step): bits for step, bits in self._bits.items()})
+
+
+class Validator:
+    """Evaluates a model that is being trained, draws samples of it, and keeps the best."""
+
+    def __init__(
+        self,
+        model: VideoFlow,
+        workdir: Path,
+        data_dir: str | None,
+        validations: Validations,
+        checkpoints: Checkpoints,
+        signals: StopOnSignal,
+    ) -> None:
+        self.validations = validations
+        self.workdir, self.data_dir = workdir, data_dir
+        self._model = model
+        self._checkpoints, self._signals = checkpoints, signals
+        self._videos = _validation_batches(model.config, data_dir, model.distribute_strategy)
+        self._chief = is_chief(model.distribute_strategy)
+        folder = workdir / "tensorboard" / "validation"
+        self._writer = tf.summary.create_file_writer(str(folder)) if self._chief else None
+
+    def validate(self, step: int) -> None:
+        """Shows, draws and records what the model of `step` gives on the validation split."""
+        model = self._model
+        with averaged_weights(model, model.optimizer):
+            bits = model.evaluate(self._videos, verbose=0, return_dict=True, callbacks=[self._signals])
+            bits = bits["bits_per_pixel"]
+            if self._chief:
+                print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)
+                stem = self.workdir / "samples" / f"step-{step:07d}"
+                pictures = draw_samples(model, self.data_dir, stem, self._signals)
+                with writing(self.workdir / "tensorboard"), self._writer.as_default(step):
+                    tf.summary.scalar("bits_per_pixel", bits)
+                    if pictures:
+                        tf.summary.image("samples", np.stack(pictures), max_outputs=len(pictures))
+                    self._writer.flush()
+        self.validations.add(step, bits)
+        if self._chief:
+            if self.validations.best_step == step:
+                self._checkpoints.save_best()
+            self.validations.write()
+
+
+@contextlib.contextmanager
+def averaged_weights(model: VideoFlow, optimizer: Adam) -> Iterator[None]:
+    """Inside, the model has the moving average of its weights if the optimizer keeps one; afterwards its own again."""
+    if not optimizer.use_ema:
+        yield
+        return
+    own = [tf.identity(variable) for variable in model.trainable_variables]
+    optimizer.load_averages(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)
+
+
+def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, signals: StopOnSignal) -> list[np.ndarray]:
+    """Draws samples for the first validation videos at a few temperatures; returns the strips.
+
+    Samples that are not finite are left out; without any, nothing is drawn.
+    """
+    config = model.config
+    count, seed = config.num_eval_frames - config.num_context, tf.constant([config.seed, 0])
+    number = min(_PICTURED_VIDEOS, config.eval_videos)
+    videos = data.eval_videos(config, data_dir, "validation", num_videos=number)
+    videos = np.stack([element["video"] for element in videos.as_numpy_iterator()])
+    context, future = videos[:, : config.num_context], videos[:, config.num_context :]
+    samples = {}
+    for t in _TEMPERATURES:
+        signals.check()
+        try:
+            samples[f"T = {t:g}"] = model.predict_frames(context, count, t, seed).numpy()
+        except tf.errors.InvalidArgumentError:
+            # Early in training, the inverse of an affine coupling can run away from frame to frame.
+            print(f"No samples at temperature {t:g} yet: they are not finite")
+    if not samples:
+        return []
+    pictures = []
+    for i in range(len(videos)):
+        clip = context[i], {label: frames[i] for label, frames in samples.items()}, future[i]
+        pictures.append(strips.strip(*clip))
+        strips.save_pictures(f"{stem}_video-{i}", pictures[-1], strips.animation(*clip))
+    return pictures
+
+
+def _validation_batches(
+    config: VideoFlowConfig, data_dir: str | None, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset:
+    videos = data.eval_videos(config, data_dir, "validation", num_videos=config.eval_videos)
+    replicas = strategy.num_replicas_in_sync
+    batch = min(config.batch_size * replicas, config.eval_videos)
+    # Replicas take equal shares: several leave out a last batch that is not whole.
+    return shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=replicas > 1))
