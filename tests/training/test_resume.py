@@ -106,8 +106,8 @@ def test_a_run_beyond_the_steps_asked_for_is_left_alone(workdir, capsys):
 
 def test_every_command_takes_the_checkpoint_asked_for(workdir):
     assert json.loads(sample(workdir, num_frames=2, checkpoint=2)[-1].read_text())["protocol"]["step"] == 2
-    evaluate(workdir, num_videos=1, checkpoint="4")
-    assert read_json(workdir / "eval" / "metrics.json")["protocol"]["step"] == 4
+    results = evaluate(workdir, num_videos=1, checkpoint="4")
+    assert read_json(results.paths[0])["protocol"]["step"] == 4
     export_workdir(workdir, checkpoint="2")
     assert read_json(workdir / "export" / "description.json")["step"] == 2
     with refused("has no checkpoint '3'"):

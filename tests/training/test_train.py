@@ -98,7 +98,7 @@ def test_missing_dataset_writes_nothing(micro_config, tmp_path):
 
 def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_config, tmp_path):
     config = micro_config.replace(learning_rate=1e30, warmup_steps=0, checkpoint_every=1, train_steps=100)
-    with refused(r"diverged: the gradient is \w+ at step 2\d, as at the 19 before; the last checkpoint is from before: .* lower --learning_rate"):
+    with refused(r"diverged: the gradient is \w+ at step 2\d, as at the 19 before; .* with a lower --learning_rate"):
         training.train(config, tmp_path / "run", None)
     values = stored_values(tmp_path / "run")
     assert all(np.isfinite(value).all() for value in values.values())
