@@ -248,29 +248,33 @@ class History:
         self.model = model
         self.latents, self.hidden = ([[] for _ in model.levels] for _ in range(2))
 
-    def mixture(self, index: int, hidden: np.ndarray) -> list[tuple[np.ndarray, Gaussian]]:
-        """p(z_t | h_t, z_<t) of a level, t the frame after those so far; its h_t [N, h, w, c] joins the history.
+    def weights(self, batch: int) -> np.ndarray:
+        """Of the components of the frame after those so far, [N, n]; most models have one."""
+        config, past = self.model.config, self.latents[-1]
+        count = config.prior_components
+        if count == 1 or len(past) < window(config):
+            return np.full([batch, count], 1 / count)
+        network = self.model.levels[-1].prior.mixture_weights.network
+        votes = 0.1 * conv_stack(np.concatenate(past[-window(config) :], axis=-1), network).mean(axis=(1, 2))
+        shares = np.exp(votes) / np.exp(votes).sum(axis=1, keepdims=True)
+        return 1e-4 + (1 - 1e-4 * count) * shares
 
-        Components with their weights [N]; of most models there is one.
-        """
+    def components(self, index: int, hidden: np.ndarray) -> list[Gaussian]:
+        """p(z_t | h_t, z_<t) of a level by every component, t the frame after those so far; its h_t [N, h, w, c] joins
+        the history."""
         config, prior = self.model.config, self.model.levels[index].prior
         self.hidden[index].append(hidden)
-        past = self.latents[index]
+        past, count = self.latents[index], config.prior_components
         if config.latent_encoder_input == "level" and index < config.levels - 1:
             past = [np.concatenate(pair, axis=-1) for pair in zip(past, self.hidden[index][:-1], strict=True)]
         own = [own_gaussian(prior, h) for h in self.hidden[index]]
-        sure = np.ones(len(hidden))
         if not config.conditional or len(past) < window(config):
-            return [(sure, own[-1])]
-        is_top = index == config.levels - 1
-        if not is_top or config.prior_components == 1:
-            return [(sure, encoded_gaussian(config, prior.encoder, past, None if is_top else own))]
-        votes = conv_stack(np.concatenate(past[-window(config) :], axis=-1), prior.mixture.network).sum(axis=(1, 2))
-        weights = np.exp(votes) / np.exp(votes).sum(axis=1, keepdims=True)
+            return [own[-1]] * count
         found = []
-        for k, code in enumerate(np.eye(config.prior_components)):
+        for code in np.eye(count) if count > 1 else np.zeros([1, 0]):
             marked = [np.concatenate([z, np.broadcast_to(code, [*z.shape[:3], len(code)])], axis=-1) for z in past]
-            found.append((weights[:, k], encoded_gaussian(config, prior.encoder, marked, None)))
+            is_top = index == config.levels - 1
+            found.append(encoded_gaussian(config, prior.encoder, marked, None if is_top else own))
         return found
 
 
@@ -285,16 +289,16 @@ def frame_log_probs(model, frames: np.ndarray, start: int = 0, temperature: floa
     """log p(x_t | x_<t) of continuous frames [B, T, H, W, 3] from `start` on, in nats, [B, T - start]."""
     history, log_probs = History(model), []
     for frame in np.moveaxis(frames, 1, 0):
-        latents, hidden, log_prob = encode(model, frame)
+        latents, hidden, log_det = encode(model, frame)
+        by_component = np.log(history.weights(len(frame)).T)
         for index, (z, h) in enumerate(zip(latents, hidden, strict=True)):
-            densities = []
-            for weight, (mean, log_std) in history.mixture(index, h):
+            for k, (mean, log_std) in enumerate(history.components(index, h)):
                 std = temperature * np.exp(log_std)
                 density = -0.5 * ((z - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
-                densities.append(np.log(weight) + density.sum(axis=(1, 2, 3)))
-            log_prob = log_prob + np.logaddexp.reduce(densities)
+                by_component[k] += density.sum(axis=(1, 2, 3))
+        for index, z in enumerate(latents):
             history.latents[index].append(z)
-        log_probs.append(log_prob)
+        log_probs.append(log_det + np.logaddexp.reduce(by_component))
     return np.stack(log_probs[start:], axis=1)
 
 
@@ -312,11 +316,12 @@ def sample(model, context: np.ndarray, noise: list[np.ndarray], temperature: flo
             history.hidden[index].append(h)
     for t in range(noise[0].shape[1]):
         x = np.zeros([len(noise[-1]), *model.levels[-1].prior.latent_shape])
+        samples = np.arange(len(x))
+        quantile = np.vectorize(NormalDist().cdf)(noise[-1][:, t, 0, 0, -1])
+        number = (np.cumsum(history.weights(len(x)), axis=1)[:, :-1] <= quantile[:, None]).sum(axis=1)
         for index in reversed(range(len(model.levels))):
-            weights, components = zip(*history.mixture(index, x), strict=True)
-            quantile = np.vectorize(NormalDist().cdf)(noise[index][:, t, 0, 0, -1])
-            number = (np.cumsum(weights, axis=0)[:-1] <= quantile).sum(axis=0)
-            mean, log_std = (np.stack(part)[number, np.arange(len(x))] for part in zip(*components, strict=True))
+            means, log_stds = (np.stack(part) for part in zip(*history.components(index, x), strict=True))
+            mean, log_std = means[number, samples], log_stds[number, samples]
             z = mean + temperature * np.exp(log_std) * noise[index][:, t, ..., : mean.shape[-1]]
             history.latents[index].append(z)
             x = z if index == len(model.levels) - 1 else np.concatenate([x, z], axis=-1)

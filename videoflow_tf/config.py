@@ -108,7 +108,7 @@ class PriorConfig:
         choices=("latents", "level"),
     )
     prior_components: int = _field(
-        1, "Gaussians of which the conv3d encoder's prior at the top level is a mixture: futures apart", least=1
+        1, "components of the prior of a frame, a mixture by the conv3d encoder: futures that are apart", least=1
     )
     num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see", least=1)
     condition_on_first_frame: bool = _field(

@@ -54,7 +54,7 @@ class AutoregressivePrior(tfd.Distribution):
             dtype=dtype,
             # Which component of a mixture is drawn has no gradient.
             reparameterization_type=(
-                tfd.NOT_REPARAMETERIZED if levels[-1].prior.mixture else tfd.FULLY_REPARAMETERIZED
+                tfd.FULLY_REPARAMETERIZED if levels[-1].prior.components == 1 else tfd.NOT_REPARAMETERIZED
             ),
             validate_args=False,
             allow_nan_stats=True,
@@ -84,7 +84,7 @@ class AutoregressivePrior(tfd.Distribution):
             if above:
                 higher, log_det = encode_frames(above, hidden)
                 clips += higher
-            return sum(latent_log_probs(self._levels, clips, 0, **given), start=log_det)
+            return log_det + latent_log_probs(self._levels, clips, 0, **given)
 
         return self.sum_over_frames(log_probs, y)
 

@@ -73,9 +73,9 @@ def sample_frames(
     noises = [_in_chunks(noise, chunks, frames) for noise in noises]
 
     def draw_chunk(i: tf.Tensor, states: list[State], video: tf.TensorArray):
-        x, states_after = None, []
+        x, component, states_after = None, None, []
         for level, draw, folded, state, noise in zip(reversed(levels), draws, weights, states, noises, strict=True):
-            state, z = draw(state, x, noise[i])
+            state, z, component = draw(state, x, noise[i], component)
             y = level.join(x, z)
             x = y if folded is None else level.apply_decode(folded, y)
             states_after.append(state)
