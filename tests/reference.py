@@ -7,8 +7,6 @@ Nothing here is fast, and of the package only variables and the configuration ar
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 import tensorflow as tf
 
@@ -248,34 +246,18 @@ class History:
         self.model = model
         self.latents, self.hidden = ([[] for _ in model.levels] for _ in range(2))
 
-    def weights(self, batch: int) -> np.ndarray:
-        """Of the components of the frame after those so far, [N, n]; most models have one."""
-        config, past = self.model.config, self.latents[-1]
-        count = config.prior_components
-        if count == 1 or len(past) < window(config):
-            return np.full([batch, count], 1 / count)
-        network = self.model.levels[-1].prior.mixture_weights.network
-        votes = 0.1 * conv_stack(np.concatenate(past[-window(config) :], axis=-1), network).mean(axis=(1, 2))
-        shares = np.exp(votes) / np.exp(votes).sum(axis=1, keepdims=True)
-        return 1e-4 + (1 - 1e-4 * count) * shares
-
-    def components(self, index: int, hidden: np.ndarray) -> list[Gaussian]:
-        """p(z_t | h_t, z_<t) of a level by every component, t the frame after those so far; its h_t [N, h, w, c] joins
-        the history."""
+    def gaussian(self, index: int, hidden: np.ndarray) -> Gaussian:
+        """p(z_t | h_t, z_<t) of a level, t the frame after those so far; its h_t [N, h, w, c] joins the history."""
         config, prior = self.model.config, self.model.levels[index].prior
         self.hidden[index].append(hidden)
-        past, count = self.latents[index], config.prior_components
+        past = self.latents[index]
         if config.latent_encoder_input == "level" and index < config.levels - 1:
             past = [np.concatenate(pair, axis=-1) for pair in zip(past, self.hidden[index][:-1], strict=True)]
         own = [own_gaussian(prior, h) for h in self.hidden[index]]
         if not config.conditional or len(past) < window(config):
-            return [own[-1]] * count
-        found = []
-        for code in np.eye(count) if count > 1 else np.zeros([1, 0]):
-            marked = [np.concatenate([z, np.broadcast_to(code, [*z.shape[:3], len(code)])], axis=-1) for z in past]
-            is_top = index == config.levels - 1
-            found.append(encoded_gaussian(config, prior.encoder, marked, None if is_top else own))
-        return found
+            return own[-1]
+        is_top = index == config.levels - 1
+        return encoded_gaussian(config, prior.encoder, past, None if is_top else own)
 
 
 def own_gaussian(prior, hidden: np.ndarray) -> Gaussian:
@@ -289,24 +271,21 @@ def frame_log_probs(model, frames: np.ndarray, start: int = 0, temperature: floa
     """log p(x_t | x_<t) of continuous frames [B, T, H, W, 3] from `start` on, in nats, [B, T - start]."""
     history, log_probs = History(model), []
     for frame in np.moveaxis(frames, 1, 0):
-        latents, hidden, log_det = encode(model, frame)
-        by_component = np.log(history.weights(len(frame)).T)
+        latents, hidden, log_prob = encode(model, frame)
         for index, (z, h) in enumerate(zip(latents, hidden, strict=True)):
-            for k, (mean, log_std) in enumerate(history.components(index, h)):
-                std = temperature * np.exp(log_std)
-                density = -0.5 * ((z - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
-                by_component[k] += density.sum(axis=(1, 2, 3))
-        for index, z in enumerate(latents):
+            mean, log_std = history.gaussian(index, h)
+            std = temperature * np.exp(log_std)
+            density = -0.5 * ((z - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
+            log_prob = log_prob + density.sum(axis=(1, 2, 3))
             history.latents[index].append(z)
-        log_probs.append(log_det + np.logaddexp.reduce(by_component))
+        log_probs.append(log_prob)
     return np.stack(log_probs[start:], axis=1)
 
 
 def sample(model, context: np.ndarray, noise: list[np.ndarray], temperature: float = 1.0) -> np.ndarray:
     """The frames [B, T, H, W, 3] after a context [B, C, H, W, 3] of continuous ones.
 
-    noise: standard-normal, [B, T, h, w, c] for every level, nearest the pixels first; a mixture has one channel more,
-    whose first value chooses the component.
+    noise: standard-normal, [B, T, h, w, c] for every level, nearest the pixels first.
     """
     history, frames = History(model), []
     for frame in np.moveaxis(context, 1, 0):
@@ -315,14 +294,10 @@ def sample(model, context: np.ndarray, noise: list[np.ndarray], temperature: flo
             history.latents[index].append(z)
             history.hidden[index].append(h)
     for t in range(noise[0].shape[1]):
-        x = np.zeros([len(noise[-1]), *model.levels[-1].prior.latent_shape])
-        samples = np.arange(len(x))
-        quantile = np.vectorize(NormalDist().cdf)(noise[-1][:, t, 0, 0, -1])
-        number = (np.cumsum(history.weights(len(x)), axis=1)[:, :-1] <= quantile[:, None]).sum(axis=1)
+        x = np.zeros_like(noise[-1][:, t])
         for index in reversed(range(len(model.levels))):
-            means, log_stds = (np.stack(part) for part in zip(*history.components(index, x), strict=True))
-            mean, log_std = means[number, samples], log_stds[number, samples]
-            z = mean + temperature * np.exp(log_std) * noise[index][:, t, ..., : mean.shape[-1]]
+            mean, log_std = history.gaussian(index, x)
+            z = mean + temperature * np.exp(log_std) * noise[index][:, t]
             history.latents[index].append(z)
             x = z if index == len(model.levels) - 1 else np.concatenate([x, z], axis=-1)
             for step in reversed(model.levels[index].steps):

@@ -107,9 +107,6 @@ class PriorConfig:
         "what the conv3d encoder sees of a past frame: its latents at the level; or what goes on up from there, too",
         choices=("latents", "level"),
     )
-    prior_components: int = _field(
-        1, "components of the prior of a frame, a mixture by the conv3d encoder: futures that are apart", least=1
-    )
     num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see", least=1)
     condition_on_first_frame: bool = _field(
         False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
@@ -230,11 +227,6 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
             raise UserError("condition_on_first_frame does not go with latent_encoder=conv3d; choose conv2d")
         if self.latent_encoder_input == "level" and self.latent_encoder != "conv3d":
             raise UserError("latent_encoder_input=level goes with latent_encoder=conv3d alone; choose latents")
-        if self.prior_components > 1 and not (self.conditional and self.latent_encoder == "conv3d"):
-            raise UserError(
-                f"prior_components={self.prior_components} goes with conditional=true and latent_encoder=conv3d alone; "
-                "choose 1"
-            )
         for name in ("num_train_frames", "num_eval_frames"):
             if getattr(self, name) <= self.num_context:
                 raise UserError(

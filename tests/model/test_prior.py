@@ -43,7 +43,7 @@ def draw(prior: LatentPrior, clip: LevelLatents, given: int, noise, temperature=
         latents = []
         for part in parts:
             hidden = None if clip.hidden is None else clip.hidden[:, given:][:, part]
-            state, z, _ = drawer(state, hidden, tf.constant(noise)[:, part], None)
+            state, z = drawer(state, hidden, tf.constant(noise)[:, part])
             latents.append(z)
         drawn.append(tf.concat(latents, axis=1))
     return drawn

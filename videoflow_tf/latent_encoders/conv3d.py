@@ -36,8 +36,6 @@ class Conv3DEncoder(WindowEncoder):
         is_top = level == config.levels - 1
         self.sees_hidden = config.latent_encoder_input == "level" and not is_top
         inner = channels * (1 + self.sees_hidden + (not is_top))  # z, h, and the level's mean.
-        if config.prior_components > 1:
-            inner += config.prior_components  # Which of them is meant: see `model/mixture.py`.
         self.dilated = config.latent_dilations != (1,)
         self.dilations = tuple(d for d in config.latent_dilations if d == 1 or 1 + 2 * d <= min(self.size))
         self.blocks = [

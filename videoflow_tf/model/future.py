@@ -27,9 +27,9 @@ _EVENT_RANK = 4  # [T, H, W, C]
 class AutoregressivePrior(tfd.Distribution):
     """p(y_{K+1..K+T} | the first K frames) of a level: y = [h, z] on the channels, at the top level y = z.
 
-    h ~ `above`, the distribution of the level above; z given h and the past z is Gaussian or a mixture, frame by frame.
-    Batch shape [B], that of the context; event shape [T, h, w, 2c], at the top level [T, h, w, c]. At temperature 0 a
-    sample is the conditional means, and `log_prob` is not finite.
+    h ~ `above`, the distribution of the level above; z given h and the past z is Gaussian, frame by frame. Batch shape
+    [B], that of the context; event shape [T, h, w, 2c], at the top level [T, h, w, c]. At temperature 0 a sample is the
+    conditional means, and `log_prob` is not finite.
     """
 
     def __init__(
@@ -52,10 +52,7 @@ class AutoregressivePrior(tfd.Distribution):
         self.above = None if levels[0].is_top else Future(*above)
         super().__init__(
             dtype=dtype,
-            # Which component of a mixture is drawn has no gradient.
-            reparameterization_type=(
-                tfd.FULLY_REPARAMETERIZED if levels[-1].prior.components == 1 else tfd.NOT_REPARAMETERIZED
-            ),
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
             validate_args=False,
             allow_nan_stats=True,
             parameters=parameters,
@@ -84,7 +81,7 @@ class AutoregressivePrior(tfd.Distribution):
             if above:
                 higher, log_det = encode_frames(above, hidden)
                 clips += higher
-            return log_det + latent_log_probs(self._levels, clips, 0, **given)
+            return sum(latent_log_probs(self._levels, clips, 0, **given), start=log_det)
 
         return self.sum_over_frames(log_probs, y)
 

@@ -66,10 +66,10 @@ def frame_log_probs(
     """
     flow_seed, prior_seed = split_seed(seed, 2)
     clips, log_det = encode_frames(levels, frames, flow_seed)
-    prior = latent_log_probs(
+    priors = latent_log_probs(
         levels, clips, start, context=context, temperature=temperature, condition=condition, seed=prior_seed
     )
-    return slice_axis(log_det, start, axis=1) + prior
+    return sum(priors, start=slice_axis(log_det, start, axis=1))
 
 
 def latent_log_probs(
@@ -81,16 +81,12 @@ def latent_log_probs(
     temperature: tf.Tensor | None = None,
     condition: tf.Tensor | None = None,
     seed: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """log p(z_t | z_<t) of all levels, [B, T - start]; `clips`: of every level, the rest as above."""
-    log_probs = 0.0  # By component, [n, B, T - start].
+) -> list[tf.Tensor]:
+    """log p(z_t | h_t, z_<t) of every level, [B, T - start] each; `clips`: of every level, the rest as above."""
+    log_probs = []
     for i, (level, level_seed) in enumerate(zip(levels, split_seed(seed, len(levels)), strict=True)):
         clip, first = clips[i], start
         if context is not None:
             clip, first = context[i].followed_by(clip), start + context[i].latents.shape[1]
-        log_probs += level.prior.frame_log_probs(clip, first, temperature, condition, level_seed)
-    # The last one is the top level.
-    weights = levels[-1].prior.mixture_weights
-    if weights is None:
-        return log_probs[0]
-    return tf.reduce_logsumexp(weights.sequence(clip.latents, first) + log_probs, axis=0)
+        log_probs.append(level.prior.frame_log_probs(clip, first, temperature, condition, level_seed))
+    return log_probs

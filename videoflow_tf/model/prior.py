@@ -14,7 +14,6 @@ import tensorflow as tf
 from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.latent_encoders import DiagonalGaussian
-from videoflow_tf.model.mixture import MixtureWeights, mark
 from videoflow_tf.networks.conv2d import EdgeConv2D
 from videoflow_tf.registry import LATENT_ENCODERS
 
@@ -42,11 +41,9 @@ class LevelLatents(NamedTuple):
         return LevelLatents(*(None if t is None else tf.tile(t, multiples) for t in self))
 
 
-# Of a `LatentPrior` that draws frame after frame: a nest of tensors; (state, latents, component); and
-# (state, hidden, noise, component) -> that.
+# Of a `LatentPrior` that draws frame after frame: a nest of tensors, and (state, hidden, noise) -> (state, latents).
 State = Any
-Drawn = tuple[State, tf.Tensor, tf.Tensor | None]
-Draw = Callable[[State, tf.Tensor | None, tf.Tensor, tf.Tensor | None], Drawn]
+Draw = Callable[[State, tf.Tensor | None, tf.Tensor], tuple[State, tf.Tensor]]
 
 
 class LatentPrior(tf.Module):
@@ -54,7 +51,6 @@ class LatentPrior(tf.Module):
 
     The level's own Gaussian N(z_t; NN(h_t)), without a past, is a 3x3 convolution of h_t (at the top level, which has
     no h, of zeros); frames with enough past use the latent encoder instead, which is given the own Gaussian's mean.
-    With `prior_components` n a frame is a mixture of n Gaussians, all by the same encoders: see `mixture.py`.
     """
 
     def __init__(
@@ -68,19 +64,9 @@ class LatentPrior(tf.Module):
         self.own = None
         if not self.is_top or config.top_prior == "learned":
             self.own = EdgeConv2D(channels, 2 * channels, None, dtype=dtype, name="own")
-        self.components = config.prior_components
-        self.encoder = self.mixture_weights = None
+        self.encoder = None
         if config.conditional:
             self.encoder = LATENT_ENCODERS[config.latent_encoder](config, level, rng, dtype)
-            if self.is_top and self.components > 1:
-                self.mixture_weights = MixtureWeights(config, self.encoder.window, rng, dtype)
-
-    @property
-    def noise_shape(self) -> tuple[int, int, int]:
-        """Of what the sampler takes for a frame: the latent's; where a component is chosen, with one more channel,
-        whose first value chooses it."""
-        height, width, channels = self.latent_shape
-        return height, width, channels + (self.mixture_weights is not None)
 
     def own_gaussian(self, hidden: tf.Tensor | None, batch: tf.Tensor, frames: tf.Tensor) -> DiagonalGaussian:
         """The Gaussian of every frame without its past, [B, T, h, w, c]."""
@@ -102,20 +88,11 @@ class LatentPrior(tf.Module):
         """What the encoder sees of frames: z, or [z, h]."""
         return tf.concat(clip, axis=-1) if self.encoder.sees_hidden else clip.latents
 
-    def _marked(self, seen: tf.Tensor, component: tf.Tensor | None) -> tf.Tensor:
-        """What the encoder sees, [N, ..., c], for components int32 [N]."""
-        return seen if component is None else mark(seen, component, self.components)
-
     def _level_input(self, own: DiagonalGaussian) -> DiagonalGaussian | None:
         return None if self.is_top else own
 
     def sequence(
-        self,
-        clip: LevelLatents,
-        start: int,
-        condition: tf.Tensor | None = None,
-        seed: tf.Tensor | None = None,
-        component: tf.Tensor | None = None,
+        self, clip: LevelLatents, start: int, condition: tf.Tensor | None = None, seed: tf.Tensor | None = None
     ) -> DiagonalGaussian:
         """The Gaussians of frames start.. of a known clip, [B, T - start, h, w, c], all frames at once.
 
@@ -132,7 +109,6 @@ class LatentPrior(tf.Module):
           clip: latents from the first frame of the video on, and what they are conditioned on.
           condition: bool [], false to use no frame's past; None is true.
           seed: int32 [2] in training, for noise and dropout.
-          component: of a mixture, int32 [B], which one.
         """
         frames = clip.latents.shape[1]
         if self.encoder is None or (frames is not None and frames <= self.encoder.window):
@@ -143,7 +119,7 @@ class LatentPrior(tf.Module):
         own_gaussians = self._own_since(clip, own)
         alone = own_gaussians.frames(start - own)
         level = self._level_input(own_gaussians.frames(seen - own))
-        gaussians = self.encoder.sequence(self._marked(self._seen(clip), component), level, encoded, seed)
+        gaussians = self.encoder.sequence(self._seen(clip), level, encoded, seed)
         if encoded > start:
             early = alone.frames(0, encoded - start)
             gaussians = DiagonalGaussian(*(tf.concat(pair, axis=1) for pair in zip(early, gaussians, strict=True)))
@@ -157,88 +133,69 @@ class LatentPrior(tf.Module):
         condition: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """log p(z_t | h_t, z_<t) of frames start.. of a known clip, in nats, by every component: [n, B, T - start].
+        """log p(z_t | h_t, z_<t) of frames start.. of a known clip, in nats, [B, T - start].
 
         `temperature`: [], factor of every sigma; None is 1. The others as for `sequence`.
         """
-        batch, clips, component = tf.shape(clip.latents)[0], clip, None
-        if self.components > 1:
-            clips, component = clip.repeated(self.components), tf.repeat(tf.range(self.components), batch)
-        gaussian = self.sequence(clips, start, condition, seed, component)
+        gaussian = self.sequence(clip, start, condition, seed)
         if temperature is not None:
             gaussian = gaussian._replace(log_std=gaussian.log_std + tf.math.log(temperature))
-        log_probs = gaussian.log_prob(slice_axis(clips.latents, start, axis=1))
-        return tf.reshape(tf.reduce_sum(log_probs, axis=[2, 3, 4]), [self.components, batch, -1])
+        log_probs = gaussian.log_prob(slice_axis(clip.latents, start, axis=1))
+        return tf.reduce_sum(log_probs, axis=[2, 3, 4])
 
     def sampler(
         self, context: LevelLatents, temperature: tf.Tensor | float, condition: tf.Tensor | None = None
     ) -> tuple[State, Draw]:
         """The state after a context, and what draws the frames from there on, some at a time.
 
-        draw(state, hidden, noise, component) draws frame by frame, z_t = mean_t + temperature * sigma_t * noise_t, and
-        returns the state after these frames, their latents and their components. What depends on the weights alone is
-        computed here, once. Of a mixture, the top level chooses each frame's component by its weight, whatever the
-        temperature; the levels below are told.
+        draw(state, hidden, noise) draws frame by frame, z_t = mean_t + temperature * sigma_t * noise_t, and returns the
+        state after these frames and their latents. What depends on the weights alone is computed here, once.
 
         Args:
           context: latents [B, C, h, w, c] of the frames given.
           temperature: factor of every sigma.
           condition: bool [], false to use no frame's past; None is true.
 
-        Shapes of draw: the latents [B, T, h, w, c] for any T, hidden the same or None at the top level, noise (standard
-        Gaussian) [B, T, *noise_shape], component int32 [B, T]; None without a mixture.
+        Shapes of draw: noise (standard Gaussian) and the latents [B, T, h, w, c] for any T, hidden the same or None at
+        the top level.
         """
         if self.encoder is None:
 
-            def draw_alone(state: State, hidden: tf.Tensor | None, noise: tf.Tensor, component: None) -> Drawn:
-                return state, _draw(self.own_gaussian(hidden, *sizes(noise, 2)), temperature, noise), component
+            def draw_alone(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
+                return state, _draw(self.own_gaussian(hidden, *sizes(noise, 2)), temperature, noise)
 
             return (), draw_alone
         given = context.latents.shape[1]
         own_context = self.own_gaussian(context.hidden, tf.shape(context.latents)[0], given)
         encoder_state = self.encoder.initial_state(self._seen(context), self._level_input(own_context))
         weights = self.encoder.fold()
-        chooser = self.mixture_weights
-        chooser_weights = None if chooser is None else chooser.fold()
 
-        def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor, component: tf.Tensor | None) -> Drawn:
+        def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
             seen, encoder_state = state
             batch, frames = sizes(noise, 2)
             own = self.own_gaussian(hidden, batch, frames)
             latent_shape = [noise.shape[0], *self.latent_shape]
 
-            def draw_frame(t: tf.Tensor, past: State, drawn: list[tf.TensorArray]):
-                alone, marked, frame_noise, number = own.frame(t), past, noise[:, t], None
-                if self.components > 1:
-                    if chooser is None:
-                        number = component[:, t]
-                    else:
-                        frame_noise, quantile = frame_noise[..., :-1], frame_noise[:, 0, 0, -1]
-                        number = chooser.choose(chooser_weights, past, quantile)
-                    marked = tuple(self._marked(frame, number) for frame in past)
-                gaussian, after = self.encoder.step(weights, marked, self._level_input(alone))
+            def draw_frame(t: tf.Tensor, encoder_state: State, drawn: tf.TensorArray):
+                alone = own.frame(t)
+                gaussian, encoder_state = self.encoder.step(weights, encoder_state, self._level_input(alone))
                 if given < self.encoder.window:
                     gaussian = _choose(seen + t >= self.encoder.window, gaussian, alone)
                 if condition is not None:
                     gaussian = _choose(condition, gaussian, alone)
-                z = tf.ensure_shape(_draw(gaussian, temperature, frame_noise), latent_shape)
+                z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t]), latent_shape)
                 seen_now = self._seen(LevelLatents(z, None if hidden is None else hidden[:, t]))
-                past = self.encoder.push(after if self.components == 1 else past, seen_now)
-                return t + 1, past, [array.write(t, value) for array, value in zip(drawn, (z, number), strict=False)]
+                return t + 1, self.encoder.push(encoder_state, seen_now), drawn.write(t, z)
 
-            drawn = [tf.TensorArray(self.dtype, size=frames, element_shape=latent_shape)]
-            if chooser is not None:
-                drawn.append(tf.TensorArray(tf.int32, size=frames, element_shape=latent_shape[:1]))
+            array = tf.TensorArray(self.dtype, size=frames, element_shape=latent_shape)
             _, encoder_state, drawn = tf.while_loop(
                 lambda t, *_: t < frames,
                 draw_frame,
-                (0, encoder_state, drawn),
+                (0, encoder_state, array),
                 maximum_iterations=frames,
                 parallel_iterations=1,
             )
-            if chooser is not None:
-                component = tf.transpose(drawn[1].stack())
-            return (seen + frames, encoder_state), tf.transpose(drawn[0].stack(), [1, 0, 2, 3, 4]), component
+            return (seen + frames, encoder_state), tf.transpose(drawn.stack(), [1, 0, 2, 3, 4])
 
         return (tf.constant(given), encoder_state), draw
 
@@ -246,12 +203,7 @@ class LatentPrior(tf.Module):
         """Data-dependent initialisation of the latent encoder on a known clip."""
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
             own = self._own_since(clip, self.encoder.level_start(self.encoder.window))
-            component = None
-            if self.components > 1:
-                component = tf.range(tf.shape(clip.latents)[0]) % self.components
-            if self.mixture_weights is not None:
-                self.mixture_weights.initialize(clip.latents)
-            self.encoder.initialize(self._marked(self._seen(clip), component), self._level_input(own))
+            self.encoder.initialize(self._seen(clip), self._level_input(own))
 
 
 def _choose(condition: tf.Tensor, a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:

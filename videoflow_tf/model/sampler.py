@@ -61,8 +61,8 @@ def sample_frames(
     noises, states, draws, weights = [], [], [], []  # Of every level, the top one first.
     for level, clip, level_seed in zip(levels, context, _level_seeds(seed, len(levels)), strict=True):
         prior = level.prior
-        noise = standard_normal(tf.stack([samples, num_frames, *prior.noise_shape]), level_seed, prior.dtype)
-        noise = tf.ensure_shape(noise, [_static(samples), _static(num_frames), *prior.noise_shape])
+        noise = standard_normal(tf.stack([samples, num_frames, *prior.latent_shape]), level_seed, prior.dtype)
+        noise = tf.ensure_shape(noise, [_static(samples), _static(num_frames), *prior.latent_shape])
         state, draw = prior.sampler(clip.repeated(copies), temperature, condition)
         noises.insert(0, noise)
         states.insert(0, state)
@@ -73,9 +73,9 @@ def sample_frames(
     noises = [_in_chunks(noise, chunks, frames) for noise in noises]
 
     def draw_chunk(i: tf.Tensor, states: list[State], video: tf.TensorArray):
-        x, component, states_after = None, None, []
+        x, states_after = None, []
         for level, draw, folded, state, noise in zip(reversed(levels), draws, weights, states, noises, strict=True):
-            state, z, component = draw(state, x, noise[i], component)
+            state, z = draw(state, x, noise[i])
             y = level.join(x, z)
             x = y if folded is None else level.apply_decode(folded, y)
             states_after.append(state)
