@@ -37,7 +37,10 @@ class Learner:
         self.model = VideoFlow(config)
         self.model.initialize(data.init_clips(config, None, num_clips=config.init_batch_size))
         self.optimizer = Adam(
-            global_clipnorm=config.clip_norm or None, use_ema=config.ema_decay > 0, ema_momentum=config.ema_decay
+            beta_2=config.adam_beta2,
+            global_clipnorm=config.clip_norm or None,
+            use_ema=config.ema_decay > 0,
+            ema_momentum=config.ema_decay,
         )
         self.optimizer.build(self.model.trainable_variables)
         self.model.compile(optimizer=self.optimizer)

@@ -24,6 +24,7 @@ _FRAMES = {"num_context": 2, "num_train_frames": 4, "num_eval_frames": 4, "eval_
 _STEPS = {"batch_size": 2, "init_batch_size": 4, "train_steps": 6, "checkpoint_every": 2, "eval_every": 4}
 _RATE = {
     "learning_rate": 1e-3,
+    "adam_beta2": 0.999,
     "warmup_steps": 0,
     "decay_from": 0,
     "decay_until": 0,

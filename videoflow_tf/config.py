@@ -181,6 +181,7 @@ class TrainingConfig:
     init_batch_size: int = _field(128, "clips of the data-dependent initialisation", least=1)
     train_steps: int = _field(600_000, "steps to train in all", resumable=True)
     learning_rate: float = _field(3e-4, "Adam's rate after the warm-up")
+    adam_beta2: float = _field(0.999, "decay of Adam's average of squared gradients", most=0.999999)
     warmup_steps: int = _field(10_000, "steps of linear warm-up")
     decay_from: int = _field(0, "first step of the linear decay to zero")
     decay_until: int = _field(0, "step at which the decay reaches zero; 0: no decay")
@@ -386,18 +387,19 @@ PRESETS: dict[str, VideoFlowConfig] = {
         latent_dilations=(1,),
         num_past_latents=1,
         num_context=2,
-        num_train_frames=6,
-        num_eval_frames=6,
+        num_train_frames=5,
+        num_eval_frames=5,
         dataset="shapes",
         learning_rate=6e-3,
+        adam_beta2=0.99,
         warmup_steps=200,
         clip_norm=5.0,
         ema_decay=0.99,
-        decay_from=1_500,
-        decay_until=4_200,
+        decay_from=2_000,
+        decay_until=6_000,
         batch_size=8,
         init_batch_size=64,
-        train_steps=4_200,
+        train_steps=6_000,
         checkpoint_every=250,
         eval_every=1_000,
         eval_videos=32,

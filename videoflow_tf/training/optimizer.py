@@ -98,6 +98,7 @@ def make_optimizer(config: VideoFlowConfig) -> Adam:
     """The optimizer of `config`, not built: a moving average starts from the weights of the time of `build`."""
     return Adam(
         LearningRate(config.learning_rate, config.warmup_steps, config.decay_from, config.decay_until),
+        beta_2=config.adam_beta2,
         global_clipnorm=config.clip_norm or None,
         use_ema=config.ema_decay > 0,
         ema_momentum=config.ema_decay,
