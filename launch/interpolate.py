@@ -1,7 +1,8 @@
 """Interpolates between two frames' latents: python launch/interpolate.py --workdir=W [--data_dir=D] --levels=all.
 
-The first frame is that of --video, the last that of --other_video (default: the same). Writes a strip (PNG), an
-animation (GIF) and what they are (JSON) to W/eval; their names begin with interpolation.
+The first frame is that of --video, the last that of --other_video (default: the same); or those of --video_file and
+--other_file, videos or pictures. Writes a strip (PNG), an animation (GIF) and what they are (JSON) to W/eval; their
+names begin with interpolation.
 """
 
 import cli
@@ -15,7 +16,8 @@ cli.define_flags(InterpolateArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(InterpolateArguments)
     cli.load_tensorflow()
-    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    if arguments.video_file is None:
+        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from videoflow_tf.studies.interpolation import interpolate_videos
 
     print(*interpolate_videos(**vars(arguments)), sep="\n")

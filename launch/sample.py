@@ -1,8 +1,10 @@
-"""Draws futures of test videos: python launch/sample.py --workdir=W [--data_dir=D] --num_frames=20 --temperature=0.5.
+"""Draws futures of test videos: python launch/sample.py --workdir=W [--data_dir=D] --num_frames=20 --temperature=0.5;
+of any video: --video_file=F [--start=S].
 
 Writes to W/samples, per video, a strip (PNG) and an animation (GIF and MP4); all samples to one .npz: `context`
-uint8 [videos, K, H, W, C], `samples` uint8 [videos, num_samples, num_frames, H, W, C], `temperature`, `seed`; and what
-they are to a .json. Hundreds of frames need no more memory than ten.
+uint8 [videos, K, H, W, C], `samples` uint8 [videos, num_samples, num_frames, H, W, C], `future` uint8 [videos,
+num_frames, H, W, C], the real one, where the videos are long enough, `temperature`, `seed`; and what they are to a
+.json. Hundreds of frames need no more memory than ten.
 """
 
 import cli
@@ -16,7 +18,8 @@ cli.define_flags(SampleArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(SampleArguments)
     cli.load_tensorflow()
-    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    if arguments.video_file is None:
+        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from bijectors import fast_forms
     from videoflow_tf import sample
 

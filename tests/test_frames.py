@@ -91,8 +91,3 @@ def test_other_frames_are_refused(make_model, make_video, shape):
         "expected frames of 16x24 with 1 channel, got .*; resize the video or choose another frame_size and ch"
     ):
         model.bits_per_pixel(make_video(1, 4, shape))
-
-
-def test_bair_is_refused_in_grey(micro_config):
-    with refused("BAIR has frames in colour, not channels=1"):
-        data.train_clips(micro_config.replace(dataset="bair", frame_size=64, channels=1), "data", batch_size=1)

@@ -67,10 +67,12 @@ class RunArguments:
         `values`: what to write for an argument instead of its value.
         """
         named = {name: value for name, value in self.given().items() if name not in self.not_in_names} | values
-        return "_".join([kind, *(f"{name}-{_NO_NAME.sub('-', value)}" for name, value in named.items())])
+        return "_".join([kind, *(f"{name}-{name_text(value)}" for name, value in named.items())])
 
 
-_NO_NAME = re.compile(r"[^A-Za-z0-9.,-]+")
+def name_text(text: str) -> str:
+    """Text as it may stand in the name of a file."""
+    return re.sub(r"[^A-Za-z0-9.,-]+", "-", text)
 
 
 def flag_text(value: Any) -> str:

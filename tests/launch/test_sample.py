@@ -1,10 +1,14 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from videoflow_tf import data
 from videoflow_tf.errors import UserError
+from videoflow_tf.media import strips
 from videoflow_tf.studies.arguments import SampleArguments
 from videoflow_tf.studies.samples import sample_futures, save_futures, similarity
 from videoflow_tf.training.checkpoints import load_workdir
@@ -26,7 +30,8 @@ def test_writes_pictures_and_samples(output, workdir):
     arrays = np.load(workdir / "samples" / f"{stem}.npz")
     assert arrays["context"].shape == (2, 1, 16, 16, 3)
     assert arrays["samples"].shape == (2, 2, 6, 16, 16, 3)
-    assert arrays["context"].dtype == arrays["samples"].dtype == np.uint8
+    assert arrays["future"].shape == (2, 6, 16, 16, 3)
+    assert arrays["context"].dtype == arrays["samples"].dtype == arrays["future"].dtype == np.uint8
     assert (arrays["temperature"], arrays["seed"]) == (0.5, 5)
     with Image.open(workdir / "samples" / f"{stem}_video-0.gif") as gif:
         assert gif.n_frames == 7
@@ -85,8 +90,6 @@ def test_samples_are_a_function_of_seed_and_video(micro_run):
 
 
 def test_real_future_follows_the_context(micro_run):
-    from videoflow_tf import data
-
     config, model = load_workdir(micro_run)
     futures = sample(model, num_videos=1, num_samples=1, num_frames=3)
     videos = data.eval_videos(config, None, "test", num_videos=1, num_frames=4)
@@ -112,8 +115,6 @@ def test_best_and_worst_of_the_samples(micro_run, tmp_path):
 
 
 def test_choice_needs_the_real_future(micro_run, monkeypatch):
-    from videoflow_tf import data
-
     _, model = load_workdir(micro_run)
     eval_videos = data.eval_videos
 
@@ -138,9 +139,69 @@ def test_grid_of_all_videos_and_samples(output, workdir):
         assert gif.n_frames == 5
 
 
+def write_clip(config, folder, length):
+    """A GIF and what it shows, uint8 [length, H, W, 3]: no two frames alike, and no more colours than a GIF has."""
+    video = np.random.default_rng(0).integers(0, 256, [length, *config.frame_shape], dtype=np.uint8)
+    strips.save_gif(folder / "my clip.gif", video)
+    return folder / "my clip.gif", video
+
+
+def test_context_of_a_file_is_continued_like_that_of_the_dataset(output, workdir, tmp_path):
+    config, model = load_workdir(workdir)
+    file, video = write_clip(config, tmp_path, 8)
+    arguments = ["--num_frames=3", "--temperature=0.5", "--pictures=png"]
+    printed = output("sample", f"--workdir={workdir}", f"--video_file={file}", *arguments)
+    (path,) = (workdir / "samples").glob("*.npz")
+    assert re.fullmatch(r"step-0000006_my-clip\.gif-[0-9a-f]{8}-from-1-1x3x3_temperature-0\.5_seed-0", path.stem)
+    stem = path.with_suffix("")
+    assert printed.splitlines()[-3:] == [f"{stem}{end}" for end in ("_video-0.png", ".npz", ".json")]
+    assert "Data:" not in printed
+    arrays = np.load(f"{stem}.npz")
+    np.testing.assert_allclose(arrays["context"][0].astype(int), video[:1], atol=8)  # A GIF has 256 colours.
+    np.testing.assert_allclose(arrays["future"][0].astype(int), video[1:4], atol=8)
+    futures = model.predict_frames(arrays["context"][0][None], 3, 0.5, seed=1)
+    assert arrays["samples"].shape == (1, 3, *futures.shape[1:]) and arrays["samples"].dtype == np.uint8
+    protocol = json.loads(Path(f"{stem}.json").read_text())["protocol"]
+    assert {name: protocol.get(name) for name in ("dataset", "split", "video_file", "start", "videos")} == {
+        "dataset": None, "split": None, "video_file": str(file), "start": 1, "videos": 1,
+    }  # fmt: skip
+    assert Image.open(f"{stem}_video-0.png").height == 4 * (128 + 8 + 4) + 18 + 8  # The real one and three samples.
+
+
+def test_context_from_any_frame_of_a_file(workdir, tmp_path):
+    config, model = load_workdir(workdir)
+    file, video = write_clip(config, tmp_path, 8)
+    futures = sample(model, video_file=str(file), start=5, num_frames=3)
+    np.testing.assert_allclose(futures.context[0].astype(int), video[4:5], atol=8)
+    np.testing.assert_allclose(futures.future[0].astype(int), video[5:8], atol=8)
+    assert sample(model, video_file=str(file), start=6, num_frames=3).future is None
+    strip, *_ = save_futures(sample(model, video_file=str(file), start=6, num_frames=3), tmp_path, kinds=("png",))
+    assert Image.open(strip).height == 3 * (128 + 8 + 4) + 18 + 8
+    with pytest.raises(UserError, match="my clip.gif has 8 frames, of which 1 are needed from number 9 on"):
+        sample(model, video_file=str(file), start=9, num_frames=3)
+    with pytest.raises(UserError, match="my clip.gif has 8 frames, of which 4 are needed from number 6 on"):
+        sample(model, video_file=str(file), start=6, num_frames=3, choose="psnr")
+
+
+def test_the_same_frames_give_the_same_samples_from_a_file(micro_run, tmp_path):
+    """Pictures keep every bit: a folder of them is no video, but one is the context of this model."""
+    config, model = load_workdir(micro_run)
+    video = next(iter(data.eval_videos(config, None, "test", num_videos=1)))["video"].numpy()
+    strips.save_png(tmp_path / "frame.png", video[0])
+    futures = sample(model, video_file=str(tmp_path / "frame.png"), num_frames=3)
+    np.testing.assert_array_equal(futures.context[0], video[:1])
+    np.testing.assert_array_equal(futures.samples, sample(model, num_frames=3).samples)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--grid", "--choose=ssim"], "leave out --choose or --grid"), (["--pictures=jpg"], "list of gif, mp4 and png")],
+    [
+        (["--grid", "--choose=ssim"], "leave out --choose or --grid"),
+        (["--pictures=jpg"], "list of gif, mp4 and png"),
+        (["--start=2"], "--start is about the frames of a --video_file"),
+        (["--video_file=a.gif", "--num_videos=2"], "--video_file is a single video: leave out --num_videos=2"),
+        (["--video_file=none.gif"], "there is no file none.gif"),
+    ],
 )
 def test_mistakes(error, micro_run, arguments, message):
     assert message in error("sample", f"--workdir={micro_run}", *arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,17 @@ from matplotlib.figure import Figure
 
 from videoflow_tf import data
 from videoflow_tf.arguments import takes
-from videoflow_tf.errors import one_line
 from videoflow_tf.files import write_json
 from videoflow_tf.media import charts
-from videoflow_tf.media.video_files import read_video
-from videoflow_tf.metrics.measurements import file_digest
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.anomaly import frame_scores, out_of_sequence
 from videoflow_tf.studies.arguments import AnomalyArguments
+from videoflow_tf.studies.files import file_label, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
 
 _DEFAULT_VIDEOS = 64
 _MOST_FRAMES = 1000
-_LONGEST_NAME = 60  # Of a video file in the names of its results.
 
 
 @takes(AnomalyArguments)
@@ -64,14 +60,8 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     """The name of the files, the curve under the film strip and the scores of the frames of a video."""
     config, seed, file, index = model.config, arguments.seed, arguments.video_file, arguments.video
     if file is not None:
-        frames, problems, *_ = read_video(file, config.frame_shape, arguments.max_frames or _MOST_FRAMES)
-        if problems:
-            print(one_line(f"warning: {file} is damaged: {'; '.join(problems)}"), file=sys.stderr)
-        # Files of one name in several folders, and one file that changes, are several videos.
-        digest = file_digest(file)
-        name = arguments.result_name("anomaly", video_file=f"{Path(file).name[:_LONGEST_NAME]}-{digest[:8]}")
-        where, settings = {"dataset": None}, {"video_file": file, "video_digest": digest}
-        settings |= {"problems": problems} if problems else {}
+        frames, settings = read_frames(file, config, arguments.max_frames or _MOST_FRAMES)
+        name, where = arguments.result_name("anomaly", video_file=file_label(settings)), {"dataset": None}
     else:
         length = {"num_videos": index + 1, "num_frames": arguments.max_frames}
         videos = data.eval_videos(config, arguments.data_dir, arguments.split, **length)

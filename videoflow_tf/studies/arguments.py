@@ -23,6 +23,8 @@ class SampleArguments(RunArguments):
 
     split: str = argument("test", "Videos to take the context from.", enum_values=SPLITS)
     num_videos: int = argument(1, "The first so many of them.", lower_bound=1)
+    video_file: str | None = argument(None, "Take the context from this file (MP4, GIF, ...) instead.", path=True)
+    start: int = argument(1, "Number of the first frame of the file to give, from 1.", lower_bound=1)
     num_samples: int = argument(3, "Futures of each.", lower_bound=1)
     num_frames: int = argument(10, "Frames to generate.", lower_bound=1)
     temperature: float = argument(
@@ -42,6 +44,12 @@ class SampleArguments(RunArguments):
             raise UserError(f"--choose={self.choose} must be one of {', '.join(SIMILARITIES)}")
         if self.grid and self.choose is not None:
             raise UserError("--grid shows all samples; leave out --choose or --grid")
+        if self.start < 1:
+            raise UserError(f"start={self.start} must be at least 1")
+        if self.video_file is None and self.start != 1:
+            raise UserError("--start is about the frames of a --video_file; give one, or leave out --start")
+        if self.video_file is not None and self.num_videos != 1:
+            raise UserError(f"--video_file is a single video: leave out --num_videos={self.num_videos}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +63,15 @@ class InterpolateArguments(RunArguments):
     other_video: int | None = argument(
         None, "Index of the video whose last frame is the other end; default: the same.", lower_bound=0
     )
-    num_frames: int | None = argument(None, "Length of the videos; default: as in evaluation.", lower_bound=1)
+    video_file: str | None = argument(
+        None, "File, a video or a picture, whose first frame is one end, instead.", path=True
+    )
+    other_file: str | None = argument(
+        None, "File whose last frame is the other end, with --video_file; default: the same file.", path=True
+    )
+    num_frames: int | None = argument(
+        None, "Length of the videos; default: as in evaluation, of files at most 1000.", lower_bound=1
+    )
     steps: int = argument(10, "Frames to draw, both ends included.", lower_bound=2)
     levels: str = argument(
         "all", "Levels whose latents change: all, top, bottom, or numbers such as 0,2; 0 is nearest the pixels."
@@ -63,6 +79,12 @@ class InterpolateArguments(RunArguments):
     channel_rank: int | None = argument(
         None, "Change in each level only the channel with the n-th largest difference; default: all.", lower_bound=1
     )
+
+    def __post_init__(self) -> None:
+        if self.other_file is not None and self.video_file is None:
+            raise UserError("--other_file is the other end beside that of --video_file: give both")
+        if self.video_file is not None and (self.video != 0 or self.other_video is not None):
+            raise UserError("give --video and --other_video, or --video_file and --other_file, not both")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,10 @@ from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import InterpolateArguments
+from videoflow_tf.studies.files import file_label, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
+
+_MOST_FRAMES = 1000  # Of a file, where nobody says how many.
 
 
 class Interpolation(NamedTuple):
@@ -34,7 +37,7 @@ class Interpolation(NamedTuple):
 
 @takes(InterpolateArguments)
 def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
-    """Interpolates between frames of a dataset with the trained model of a run, and writes files to `workdir`/eval.
+    """Interpolates between frames of a dataset or of files with the trained model of a run; writes to `workdir`/eval.
 
     Args: the fields of `InterpolateArguments`.
 
@@ -50,7 +53,9 @@ def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
     ends, protocol = read_ends(model, arguments)
     result = interpolate(model, ends, steps, levels, channel_rank)
     what = {**protocol.settings, "steps": steps, "levels": levels, "channel_rank": channel_rank}
-    stem = arguments.results_dir / "eval" / arguments.result_name("interpolation")
+    ends_of = {"video_file": protocol.settings["first"], "other_file": protocol.settings["last"]}
+    files = {name: file_label(of_file) for name, of_file in ends_of.items() if getattr(arguments, name) is not None}
+    stem = arguments.results_dir / "eval" / arguments.result_name("interpolation", **files)
     numbers = {"channels": result.channels, "protocol": dataclasses.replace(protocol, settings=what).to_json()}
     return [*save_pictures(result, stem), write_json(f"{stem}.json", numbers | {"argv": arguments.argv()})]
 
@@ -96,8 +101,11 @@ def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.nda
     """The first frame of a video and the last of the same or another one: uint8 [2, H, W, C], and where they are from.
 
     Raises:
-      UserError: the dataset is missing, or has too few videos or frames.
+      UserError: the dataset is missing, or has too few videos or frames; a file cannot be read, or both ends are the
+        one frame of the same file.
     """
+    if arguments.video_file is not None:
+        return _ends_of_files(model, arguments)
     video, other, length = arguments.video, arguments.other_video, arguments.num_frames
     other = video if other is None else other
     length = model.config.num_eval_frames if length is None else length
@@ -106,6 +114,17 @@ def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.nda
     first, last = (next(iter(videos.skip(i).take(1)))["video"].numpy()[t] for i, t in ((video, 0), (other, -1)))
     where = {"first": {"video": video, "frame": 1}, "last": {"video": other, "frame": length}}
     return np.stack([first, last]), Protocol.of(model, split=arguments.split, context=None, settings=where)
+
+
+def _ends_of_files(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
+    """As `read_ends`, of files; of a single one both ends."""
+    file, other, length = arguments.video_file, arguments.other_file, arguments.num_frames or _MOST_FRAMES
+    first, of_first = read_frames(file, model.config, length if other is None else 1)
+    last, of_last = (first, of_first) if other is None else read_frames(other, model.config, length)
+    if other is None and len(first) == 1:
+        raise UserError(f"{file} has one frame alone; give the file of the other end, --other_file")
+    where = {"first": {**of_first, "frame": 1}, "last": {**of_last, "frame": len(last)}}
+    return np.stack([first[0], last[-1]]), Protocol.of(model, dataset=None, context=None, settings=where)
 
 
 def parse_levels(text: str, config: VideoFlowConfig) -> list[int]:

@@ -1,4 +1,4 @@
-"""Futures of videos of a dataset, and the files that show them."""
+"""Futures of videos of a dataset or of a file, and the files that show them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.studies.arguments import PICTURES, SampleArguments
+from videoflow_tf.studies.files import file_label, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
 
 
@@ -30,7 +31,7 @@ class Futures:
 
     context: np.ndarray  # uint8 [V, K, H, W, C]
     samples: np.ndarray  # uint8 [V, S, N, H, W, C]
-    future: np.ndarray | None  # uint8 [V, N, H, W, C], the real one; None if the videos are shorter
+    future: np.ndarray | None  # uint8 [V, N, H, W, C], the real one; None if a video is shorter
     choose: str | None  # The metric by which to show the best and the worst alone.
     protocol: Protocol
 
@@ -38,7 +39,8 @@ class Futures:
     def stem(self) -> str:
         """What the names of all files begin with; `2x3x10` are 2 videos, 3 samples of each, 10 frames."""
         p = self.protocol
-        name = f"step-{p.step:07d}_{p.split}-{p.videos}x{p.samples}x{p.frames}"
+        source = p.split or f"{file_label(p.settings)}-from-{p.settings['start']}"
+        name = f"step-{p.step:07d}_{source}-{p.videos}x{p.samples}x{p.frames}"
         name += f"_temperature-{flag_text(float(p.temperature))}"
         return f"{name}_seed-{p.seed}" + ("" if self.choose is None else f"_by-{self.choose}")
 
@@ -47,15 +49,15 @@ class Futures:
 def sample(arguments: SampleArguments) -> list[Path]:
     """Samples futures with the trained model of a run, and writes them to `workdir`/samples. Shows a progress bar.
 
-    Args: the fields of `SampleArguments`. All samples are written as .npz and what they are as .json, whichever the
-    pictures.
+    Args: the fields of `SampleArguments`. All samples are written as .npz (arrays `context`, `samples` and, where the
+    videos are long enough, the real `future`, as in `Futures`) and what they are as .json, whichever the pictures.
 
     Returns:
       The files written.
 
     Raises:
-      UserError: `workdir` has no trained model, the dataset is missing or has too few videos, an argument is out of
-        range, or a sample is not finite.
+      UserError: `workdir` has no trained model, the dataset is missing or has too few videos, the file cannot be read
+        or has too few frames, an argument is out of range, or a sample is not finite.
     """
     _, model = load_workdir(arguments.workdir, arguments.checkpoint)
     futures = sample_futures(model, arguments)
@@ -65,7 +67,7 @@ def sample(arguments: SampleArguments) -> list[Path]:
 
 
 def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: bool = False) -> Futures:
-    """Samples the frames after the context of the first videos of a split, and shows a progress bar.
+    """Samples the frames after the context of the first videos of a split, or of a file, and shows a progress bar.
 
     A sample is a function of the seed, the video's index and its own number. Beyond the result, the memory needed grows
     with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
@@ -76,13 +78,12 @@ def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: b
       needs_future: the real videos must be as long as the samples, as with `choose`.
 
     Raises:
-      UserError: the dataset is missing or has too few videos or, where needed, frames; the frames are too small for
-        the metric to choose by.
+      UserError: the dataset is missing or has too few videos or, where needed, frames; the file cannot be read or has
+        too few frames; the frames are too small for the metric to choose by.
     """
     count, num_frames, seed, choose = arguments.num_samples, arguments.num_frames, arguments.seed, arguments.choose
     protocol = Protocol.of(
         model,
-        split=arguments.split,
         videos=arguments.num_videos,
         samples=count,
         frames=num_frames,
@@ -90,7 +91,9 @@ def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: b
         seed=seed,
     )
     config, num_context = model.config, model.config.num_context
-    videos = _videos(config, arguments, needs_future or choose is not None)
+    read = _videos if arguments.video_file is None else _file
+    videos, where = read(config, arguments, needs_future or choose is not None)
+    protocol = dataclasses.replace(protocol, **where)
     if choose is not None:
         METRICS[choose](count).check(config, num_frames, len(videos))
     context, future = videos[:, :num_context], videos[:, num_context:]
@@ -138,7 +141,9 @@ def save_futures(
     arrays = folder / f"{name}.npz"
     scalars = {"temperature": futures.protocol.temperature, "seed": futures.protocol.seed}
     with atomic_path(arrays) as temporary:
-        np.savez_compressed(temporary, context=futures.context, samples=futures.samples, **scalars)
+        videos = {"context": futures.context, "samples": futures.samples, "future": futures.future}
+        videos = {name: array for name, array in videos.items() if array is not None}
+        np.savez_compressed(temporary, **videos, **scalars)
     yield arrays
     summary: dict[str, Any] = {"protocol": futures.protocol.to_json(), "argv": list(argv)}
     if values is not None:
@@ -157,8 +162,14 @@ def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> d
     return {f"{name}, {metric.text(values[s])}": samples[s] for name, s in chosen.items()}
 
 
-def _videos(config: VideoFlowConfig, arguments: SampleArguments, needs_future: bool) -> np.ndarray:
-    """Context and real future; the context alone where the videos are shorter and the future is not needed."""
+def _videos(
+    config: VideoFlowConfig, arguments: SampleArguments, needs_future: bool
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Context and real future, and the fields of a protocol about them.
+
+    The context alone where the videos are shorter and the future is not needed.
+    """
+    where = {"split": arguments.split}
 
     def read(num_frames: int) -> np.ndarray:
         how = {"num_videos": arguments.num_videos, "num_frames": num_frames}
@@ -166,8 +177,21 @@ def _videos(config: VideoFlowConfig, arguments: SampleArguments, needs_future: b
         return np.stack([element["video"] for element in videos.as_numpy_iterator()])
 
     try:
-        return read(config.num_context + arguments.num_frames)
+        return read(config.num_context + arguments.num_frames), where
     except UserError:
         if needs_future:
             raise
-        return read(config.num_context)
+        return read(config.num_context), where
+
+
+def _file(config: VideoFlowConfig, arguments: SampleArguments, needs_future: bool) -> tuple[np.ndarray, dict[str, Any]]:
+    """As `_videos`, of a file: a single video."""
+    file, start, num_context = arguments.video_file, arguments.start, config.num_context
+    whole = num_context + arguments.num_frames
+    frames, settings = read_frames(file, config, start - 1 + whole)
+    video = frames[start - 1 :]
+    least = whole if needs_future else max(1, num_context)
+    if len(video) < least:
+        raise UserError(f"{file} has {len(frames)} frames, of which {least} are needed from number {start} on")
+    video = video if len(video) == whole else video[:num_context]
+    return video[None], {"dataset": None, "settings": {**settings, "start": start}}
