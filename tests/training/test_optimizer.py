@@ -101,6 +101,12 @@ def test_average_starts_from_the_weights_at_build_and_is_swapped_in_and_out():
     np.testing.assert_array_equal(variable.numpy(), stepped)
 
 
+def test_decay_of_the_squared_gradients_is_the_configurations():
+    config = TINY.replace(adam_beta2=0.9)
+    expected = weights_after(tf_keras.optimizers.Adam(LearningRate(config.learning_rate, 0), beta_2=0.9))
+    assert_all_close(weights_after(make_optimizer(config)), expected)
+
+
 def test_gradients_are_clipped_by_global_norm_if_at_all():
     assert make_optimizer(TINY.replace(clip_norm=2.0)).global_clipnorm == 2.0
     assert make_optimizer(TINY).global_clipnorm is None
