@@ -7,7 +7,7 @@ DEMO := runs/demo
 PRETRAINED := pretrained/shapes_two_frames
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 
-PICTURES := --num_frames=4 --temperature=0.5 --num_samples=3 --num_videos=4
+PICTURES := --num_frames=3 --temperature=0.5 --num_samples=3 --num_videos=4
 
 # Whole files go to a process, so that what a file sets up is set up once.
 PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
