@@ -11,6 +11,20 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.internal import cache_util
 
 from bijectors.fast_forms import sizes
+from bijectors.stateless import with_same_variables
+
+
+class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
+    """TFP's cache, but what is traced is kept with its graph and goes with it; TFP's own keeps every graph alive."""
+
+    def __get__(self, bijector: tfb.Bijector | None, bijector_class: type | None = None) -> _Cache:
+        bound = super().__get__(bijector, bijector_class)
+        if not tf.executing_eagerly():
+            graph = tf.compat.v1.get_default_graph()
+            if not hasattr(graph, "_bijector_cache"):
+                graph._bijector_cache = cache_util.EphemeralDict()
+            bound.storage = graph._bijector_cache
+        return bound
 
 
 class Bijector(tfb.Bijector, abc.ABC):
@@ -27,14 +41,12 @@ class Bijector(tfb.Bijector, abc.ABC):
 
     TFP's methods go through its cache, which keeps the log-det beside the value: asking for the value and then for
     the log-det of the same tensor evaluates once. The cache goes by the identity of the tensor: to evaluate anew on
-    equal numbers (after changing a weight eagerly, say), pass a fresh tensor such as `tf.identity(x)`. It keeps every
-    graph that was traced through a bijector alive, as in all of TFP; `bijector._cache.clear()` lets go of them.
+    equal numbers (after changing a weight eagerly, say), pass a fresh tensor such as `tf.identity(x)`. A
+    `tfb.Chain` has TFP's own cache besides, which keeps every graph alive that was traced through it.
     """
 
     # TFP's own idiom for one evaluation, as in its FFJORD; internal to TFP, hence TFP's exact version pin.
-    _cache = cache_util.BijectorCacheWithGreedyAttrs(
-        forward_name="_augmented_forward", inverse_name="_augmented_inverse"
-    )
+    _cache = _Cache(forward_name="_augmented_forward", inverse_name="_augmented_inverse")
 
     def __init__(
         self, *, num_channels: int, dtype: tf.DType, name: str | None = None, out_channels: int | None = None
@@ -68,6 +80,14 @@ class Bijector(tfb.Bijector, abc.ABC):
     def inverse_and_log_det(self, y: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """y [..., H', W', C'] -> x [..., H, W, C] and log|det dx/dy| [...]; as `forward_and_log_det`."""
         return self._on_images(self._inverse_and_log_det, y, self._out_channels, **kwargs)
+
+    def copy(self, **parameters: Any) -> Bijector:
+        """A bijector of its own with the same variables; a TypeError for `parameters`, as it has none to change."""
+        if parameters:
+            raise TypeError(
+                f"{self.name} has no parameters to copy it with, got {', '.join(parameters)}; make a new one"
+            )
+        return with_same_variables(self)
 
     def fold_inverse(self, size: tuple[int, int]) -> Any:
         """The weights of `apply_inverse` on images of H' x W' = `size`: a nest of tensors, all that depends on the

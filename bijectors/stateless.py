@@ -31,6 +31,11 @@ def with_values(module: M, values: Iterable[tf.Tensor]) -> M:
     return _replace_variables(module, lambda _: next(values))
 
 
+def with_same_variables(module: M) -> M:
+    """A copy of a module and the modules in it that has the same variables, not copies of them."""
+    return _replace_variables(module, lambda variable: variable)
+
+
 def recomputed(module: tf.Module, method: Callable[..., Any]) -> Callable[..., Any]:
     """`method(module, x, **kwargs)` as a function of x and kwargs that keeps x alone for the gradient, and computes the
     rest again. No gradient goes to kwargs."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from bijectors import Bijector
+from bijectors import ActNorm, AffineCoupling, Bijector, InvertibleConv1x1
 from bijectors.bijector import flatten_leading
 from tests.bijectors.conftest import chain, coupling, flow_step
 
@@ -131,3 +134,37 @@ def test_flatten_leading(leading):
     np.testing.assert_array_equal(images, np.reshape(x, [-1, 2, 4, 3]))
     np.testing.assert_array_equal(unflatten(images), x)
     np.testing.assert_array_equal(unflatten(images[:, 0, 0, 0]), x[..., 0, 0, 0])
+
+
+def test_a_copy_has_the_same_variables_and_a_cache_of_its_own(layer_case):
+    bijector = layer_case.build()
+    copied = bijector.copy()
+    assert type(copied) is type(bijector) and copied != bijector and copied.name == bijector.name
+    assert [v.ref() for v in copied.variables] == [v.ref() for v in bijector.variables]
+    x = layer_case.sample("forward", 2)
+    y = bijector.forward(x)
+    np.testing.assert_array_equal(copied.forward(x), y)
+    for variable in bijector.trainable_variables:
+        variable.assign_add(0.1 * tf.ones_like(variable))
+    np.testing.assert_array_equal(copied.forward(tf.identity(x)), bijector.forward(tf.identity(x)))
+    assert not layer_case.learned or not np.allclose(copied.forward(tf.identity(x)), y)
+    with pytest.raises(TypeError, match="got num_channels"):
+        bijector.copy(num_channels=7)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_the_cache_lets_go_of_a_graph(direction):
+    """Not of a FlowStep's, whose fast addition is a custom gradient: TensorFlow keeps those for good."""
+    for bijector in (coupling(AffineCoupling, 4), InvertibleConv1x1(4, dtype=tf.float64), ActNorm(4, tf.float64)):
+
+        @tf.function(autograph=False)
+        def both(x, bijector=bijector):
+            log_det = getattr(bijector, f"{direction}_log_det_jacobian")
+            return getattr(bijector, direction)(x), log_det(x, event_ndims=3)
+
+        concrete = both.get_concrete_function(tf.TensorSpec([2, 4, 4, 4], tf.float64))
+        graph = weakref.ref(concrete.graph)
+        assert graph() is not None
+        del concrete, both
+        gc.collect()
+        assert graph() is None

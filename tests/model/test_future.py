@@ -78,3 +78,17 @@ def test_samples_are_those_of_the_model(make_model, make_video, seeds):
     model, context = make_model(), make_video(2, 2)
     drawn = model.sample_frames(context, 3, 0.7, seeds, copies=3)
     np.testing.assert_allclose(model.future(context, 3, 0.7).sample(3, seed=seeds), drawn, rtol=1e-10)
+
+
+def test_slices_of_the_batch(make_model, make_video):
+    future = make_model().future(make_video(3, 2), 2)
+    for distribution in (future, future.distribution):
+        draws = distribution.sample(4, seed=1)
+        whole = distribution.log_prob(draws).numpy()
+        for slices in (0, -1, slice(1, None), slice(None, None, -2), ..., (slice(2), tf.newaxis), (tf.newaxis, 1)):
+            part, expected = distribution[slices], np.arange(3)[slices]
+            assert part.batch_shape == expected.shape and part.event_shape == distribution.event_shape
+            chosen = tf.gather(draws, expected, axis=1)
+            np.testing.assert_allclose(part.log_prob(chosen), whole[:, expected], rtol=1e-10)
+            assert part.sample(2, seed=1).shape == (2, *expected.shape, *distribution.event_shape)
+    np.testing.assert_array_equal(future[:2].sample(2, seed=1), future[:2].sample(2, seed=1))

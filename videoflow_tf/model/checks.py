@@ -40,6 +40,17 @@ def require(value: tf.Tensor, holds: bool | tf.Tensor, expected: str, got: Any, 
     return value
 
 
+def checked_dtype(dtype: tf.DType | str) -> tf.DType:
+    """float32 or float64; a `UserError` else."""
+    for known in (tf.float32, tf.float64):
+        if dtype in (known, known.name, known.as_numpy_dtype):
+            return known
+    raise UserError(
+        f"the dtype of a VideoFlow must be float32 or float64, got {dtype}; precision=mixed_bfloat16 in the "
+        "configuration makes its networks faster"
+    )
+
+
 def checked_count(number: int | tf.Tensor, name: str) -> int | tf.Tensor:
     """A whole number from 1 on: an int where it is known, an int32 tensor [] elsewhere. Errors as of `require`."""
     known = tf.get_static_value(number)

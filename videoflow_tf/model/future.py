@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from bijectors.fast_forms import sizes
 from videoflow_tf.model import checks
 from videoflow_tf.model.level import Level
 from videoflow_tf.model.likelihood import encode_frames, frame_log_probs, latent_log_probs
@@ -24,7 +25,21 @@ from videoflow_tf.seeds import as_seed
 _EVENT_RANK = 4  # [T, H, W, C]
 
 
-class AutoregressivePrior(tfd.Distribution):
+class _Sliced:
+    """Slices of the batch of the distributions here, as of all of TFP's."""
+
+    def __getitem__(self, slices: Any) -> tfd.Distribution:
+        given = self.parameters
+        videos = tf.range(sizes(given["context"][0].latents, 1)[0])[slices]
+        flat = tf.reshape(videos, [-1])
+        context = [
+            LevelLatents(*(None if t is None else tf.gather(t, flat) for t in clip)) for clip in given["context"]
+        ]
+        part = type(self)(**given | {"context": context})
+        return part if videos.shape.rank == 1 else tfd.BatchReshape(part, tf.shape(videos))
+
+
+class AutoregressivePrior(_Sliced, tfd.Distribution):
     """p(y_{K+1..K+T} | the first K frames) of a level: y = [h, z] on the channels, at the top level y = z.
 
     h ~ `above`, the distribution of the level above; z given h and the past z is Gaussian, frame by frame. Batch shape
@@ -112,7 +127,7 @@ class AutoregressivePrior(tfd.Distribution):
         )
 
 
-class Future(tfd.TransformedDistribution):
+class Future(_Sliced, tfd.TransformedDistribution):
     """p(x_{K+1..K+T} | x_1..x_K): `AutoregressivePrior` transformed by the inverse of the level's flow.
 
     x is the frames at the lowest level, elsewhere the h of the level below. Batch shape [B], event shape [T, H, W, C].

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tf_keras
 
+from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
 from videoflow_tf.seeds import fold_in, split_seed
 
@@ -15,6 +18,15 @@ class TrainStep:
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
         return [self._bits_per_pixel_mean]
+
+    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+        """As Keras' own; `UserError` for an optimizer that is not of tf_keras."""
+        if type(optimizer).__module__.split(".")[0] == "keras":
+            raise UserError(
+                f"expected an optimizer of tf_keras, got {type(optimizer).__name__} of Keras 3: `import tf_keras`, "
+                "Keras 2, which TensorFlow Probability works with"
+            )
+        super().compile(optimizer, **kwargs)
 
     # Nothing in here needs AutoGraph, whose reading of every function would take a good part of the tracing time.
     @tf.autograph.experimental.do_not_convert
@@ -30,6 +42,8 @@ class TrainStep:
         noise = self._replica_noise(video, noise_seed)
         replica = tf.distribute.get_replica_context()
         training_seed = fold_in(training_seed, 0 if replica is None else replica.replica_id_in_sync_group)
+        with tf.init_scope():
+            self.optimizer.build(self.trainable_variables)  # Of all, also of those that have no gradient yet.
         bits, gradients = self._bits_and_gradients(video, noise, training_seed)
         gradients = self.optimizer.aggregate_gradients(gradients)
         self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)

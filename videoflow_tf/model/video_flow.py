@@ -6,8 +6,11 @@ Two roads lead through this file. Likelihood: pixels -> flow, level by level -> 
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,12 +27,16 @@ from videoflow_tf.model.level import Level, build_flow
 from videoflow_tf.model.likelihood import encode_frames, frame_log_probs
 from videoflow_tf.model.prior import LatentPrior, LevelLatents
 from videoflow_tf.model.sampler import sample_frames
+from videoflow_tf.model.saving import Saving
 from videoflow_tf.model.train_step import TrainStep
 from videoflow_tf.seeds import as_seed
 from videoflow_tf.workdir import find_trained
 
+# So many compiled samplers are kept, the last used ones.
+_KEPT_SHAPES = 8
 
-class VideoFlow(TrainStep, tf_keras.Model):
+
+class VideoFlow(TrainStep, Saving, tf_keras.Model):
     """VideoFlow (Kumar et al. 2020): exact likelihood and sampling of video frames given the frames before.
 
     A Keras model: `compile`, `fit`, `evaluate` and callbacks work on datasets of uint8 clips [B, T, H, W, C], also
@@ -38,8 +45,8 @@ class VideoFlow(TrainStep, tf_keras.Model):
     """
 
     def __init__(self, config: VideoFlowConfig, dtype: tf.DType | str | None = None, name: str = "video_flow") -> None:
-        """`dtype`: float32 (the default, Keras' floatx) or float64."""
-        dtype = tf.as_dtype(dtype or tf_keras.backend.floatx())
+        """`dtype`: float32 (the default, Keras' floatx) or float64; a `UserError` for another."""
+        dtype = checks.checked_dtype(dtype or tf_keras.backend.floatx())
         super().__init__(name=name, dtype=dtype)
         self.config = config
         self.float_dtype = dtype
@@ -54,8 +61,13 @@ class VideoFlow(TrainStep, tf_keras.Model):
         has_dropout = config.coupling_dropout > 0
         self.levels = [Level(flow, prior, has_dropout) for flow, prior in zip(flows, priors, strict=True)]
         self.dequantizer = Dequantizer(config, rng, dtype)
+        steps = {f"level_{i}/flow/{step.name}": step for i, level in enumerate(self.levels) for step in level.steps}
+        name_variables(self.parts | steps)
         self._bits_per_pixel_mean = tf_keras.metrics.Mean("bits_per_pixel")
-        self._compiled_predict_frames = tf.function(self._predict_frames, autograph=False)
+        # One for a shape of the context, traced once for every number of frames and temperature.
+        self._compiled_predict_frames = functools.lru_cache(_KEPT_SHAPES)(
+            lambda shape: tf.function(self._predict_frames, autograph=False)
+        )
         # Logs are whole-batch values already: replicas show the same ones, which must not be added up.
         self.distribute_reduction_method = "first"
         self.built = True
@@ -241,10 +253,8 @@ class VideoFlow(TrainStep, tf_keras.Model):
         temperature = checks.checked_temperature(temperature, self.float_dtype)
         if not tf.executing_eagerly():
             return self._predict_frames(context, num_frames, temperature, as_seed(seed), dequantization_noise)
-        # Traced once per shape of the context, for every number of frames and temperature.
-        return self._compiled_predict_frames(
-            context, tf.constant(num_frames), temperature, as_seed(seed), dequantization_noise
-        )
+        compiled = self._compiled_predict_frames(tuple(context.shape))
+        return compiled(context, tf.constant(num_frames), temperature, as_seed(seed), dequantization_noise)
 
     def _predict_frames(
         self,
@@ -324,10 +334,23 @@ class VideoFlow(TrainStep, tf_keras.Model):
             x = level.initialize(x, num_frames=frames.shape[1])
 
     @property
+    def parts(self) -> dict[str, tf.Module]:
+        """The modules that have the weights, by name: the flows of all levels before their priors."""
+        flows = {f"level_{i}/flow": level.flow for i, level in enumerate(self.levels)}
+        priors = {f"level_{i}/prior": level.prior for i, level in enumerate(self.levels)}
+        return flows | priors | {"dequantizer": self.dequantizer}
+
+    @property
     def trainable_weights(self) -> list[tf.Variable]:
-        """Those of all flows before those of the priors: in this order a checkpoint keeps the optimizer's moments."""
-        parts = [level.flow for level in self.levels] + [level.prior for level in self.levels]
-        return [variable for part in [*parts, self.dequantizer] for variable in part.trainable_variables]
+        """Those of the parts in their order: in this order a checkpoint keeps the optimizer's moments."""
+        return [variable for part in self.parts.values() for variable in part.trainable_variables]
+
+    def summary(self, print_fn: Callable[[str], None] = print, **_: Any) -> None:
+        """Prints the parts and the number of weights of each; Keras' other options are about its own layers."""
+        width = max(map(len, self.parts))
+        for name, part in self.parts.items():
+            print_fn(f"{name:{width}}  {sum(v.shape.num_elements() for v in part.variables):>14,}")
+        print_fn(f"{'trainable':{width}}  {sum(v.shape.num_elements() for v in self.trainable_weights):>14,}")
 
     def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`bits_per_pixel(video)`."""
@@ -372,3 +395,12 @@ class VideoFlow(TrainStep, tf_keras.Model):
         if context.shape[1] is None:
             raise UserError("the number of frames given must be known when a function is traced; declare its shape")
         return context if context.dtype == tf.uint8 else checks.checked_context(context, self.config)
+
+
+def name_variables(parts: dict[str, tf.Module]) -> None:
+    """Names every variable by its path: Keras' callbacks and reports, and TensorBoard, go by the name."""
+    for part_name, part in parts.items():
+        for path, variable in part._flatten(predicate=lambda v: isinstance(v, tf.Variable), with_path=True):
+            name = "/".join([part_name, *(str(step).lstrip("_") for step in path)])
+            # Of a mirrored variable, that of the first replica. Keras, too, names variables in this way.
+            getattr(variable, "_primary", variable)._handle_name = f"{name}:0"

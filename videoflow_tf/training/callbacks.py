@@ -6,6 +6,7 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -16,6 +17,8 @@ from videoflow_tf.training.checkpoints import Checkpoints, writing
 
 _SUMMARY_EVERY = 10
 _MOST_SKIPPED = 20
+# Frames in the middle of their pixels' bins that come back with a smaller error, in grey levels, have the same pixels.
+_RECONSTRUCTED = 0.5
 
 
 class StopOnDivergence(tf_keras.callbacks.Callback):
@@ -111,3 +114,37 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
         due = step % self._config.checkpoint_every == 0 or step == self._config.train_steps
         if due and (step == self._config.train_steps or math.isfinite(logs["gradient_norm"])):
             self._checkpoints.save()
+
+
+class WatchInvertibility(tf_keras.callbacks.Callback):
+    """After every `evaluate`: how well the flow gives a fixed clip back, to TensorBoard, and a line where it does not.
+
+    Scalars: `reconstruction_error`, the greatest difference in grey levels of the model's n bits; and for every level
+    `condition_number/level_i`, the greatest of its 1x1 convolutions'.
+    """
+
+    def __init__(self, clip: np.ndarray, writer: tf.summary.SummaryWriter) -> None:
+        """`clip`: uint8 [T, H, W, C]."""
+        super().__init__()
+        self._clip, self._writer = tf.constant(clip[None]), writer
+        self._compiled = tf.function(self._reconstruction_error, autograph=False)
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        step, error = int(self.model.step.numpy()), float(self._compiled(self._clip))
+        with self._writer.as_default(step):
+            tf.summary.scalar("reconstruction_error", error)
+            for i, level in enumerate(self.model.levels):
+                matrices = np.stack([flow_step.conv.matrix() for flow_step in level.steps])
+                worst = np.linalg.cond(matrices).max() if np.isfinite(matrices).all() else math.inf
+                tf.summary.scalar(f"condition_number/level_{i}", worst)
+        if not error < _RECONSTRUCTED:
+            print(
+                f"warning: at step {step} the flow is no longer invertible in numbers: a clip comes back with an error "
+                f"of {error:.3g} grey levels; samples will be wrong. A lower --learning_rate or --clip_norm helps",
+                flush=True,
+            )
+
+    def _reconstruction_error(self, clip: tf.Tensor) -> tf.Tensor:
+        frames = self.model.dequantize(clip, tf.fill(tf.shape(clip), 0.5))
+        difference = tf.abs(self.model.decode(self.model.encode(frames)) - frames)
+        return 2.0**self.model.config.n_bits * tf.reduce_max(difference)

@@ -11,6 +11,7 @@ import tf_keras
 from videoflow_tf.config import VideoFlowConfig
 
 
+@tf_keras.saving.register_keras_serializable("videoflow_tf")
 class LearningRate(tf_keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to `learning_rate`, then constant; linear to zero between `decay_from` and `decay_until`."""
 
@@ -39,6 +40,7 @@ class LearningRate(tf_keras.optimizers.schedules.LearningRateSchedule):
         return dict(self._config)
 
 
+@tf_keras.saving.register_keras_serializable("videoflow_tf")
 class Adam(tf_keras.optimizers.Adam):
     """Keras' Adam with one fused op a variable, and which leaves the weights as they are at the end of `fit`.
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.files import read_json, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.training.callbacks import WatchInvertibility
 from videoflow_tf.training.checkpoints import Checkpoints, writing
 from videoflow_tf.training.optimizer import Adam
 from videoflow_tf.training.signals import StopOnSignal
@@ -84,12 +86,17 @@ class Validator:
         self._chief = is_chief(model.distribute_strategy)
         folder = workdir / "tensorboard" / "validation"
         self._writer = tf.summary.create_file_writer(str(folder)) if self._chief else None
+        self._watchers: list[tf_keras.callbacks.Callback] = [signals]
+        if self._chief:
+            clips = data.eval_videos(model.config, data_dir, "validation", num_videos=1)
+            clip = next(clips.as_numpy_iterator())["video"]
+            self._watchers.append(WatchInvertibility(clip, self._writer))
 
     def validate(self, step: int) -> None:
         """Shows, draws and records what the model of `step` gives on the validation split."""
         model = self._model
         with averaged_weights(model, model.optimizer):
-            bits = model.evaluate(self._videos, verbose=0, return_dict=True, callbacks=[self._signals])
+            bits = model.evaluate(self._videos, verbose=0, return_dict=True, callbacks=self._watchers)
             bits = bits["bits_per_pixel"]
             if self._chief:
                 print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)

@@ -1,0 +1,162 @@
+"""Every way of Keras' to save, load and copy a model gives every bit back, or is refused in one line."""
+
+import copy
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from tests.checks import all_equal, assert_all_close, refused, run_python
+from videoflow_tf import VideoFlow
+from videoflow_tf.training.optimizer import make_optimizer
+
+KINDS = {
+    "float32": ("float32", {}),
+    "float64": ("float64", {"latent_encoder": "conv_lstm"}),
+    "bfloat16": ("float32", {"precision": "mixed_bfloat16"}),
+    "variational": ("float32", {"dequantization": "variational", "dequantization_width": 6}),
+}
+
+
+@pytest.fixture(params=KINDS)
+def model(request, make_model):
+    dtype, changes = KINDS[request.param]
+    model = make_model(dtype, **changes)
+    model.step.assign(3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def fitted(make_model, make_video):
+    """After a step, with the optimizer's moments."""
+    model = make_model("float32", warmup_steps=5, clip_norm=1.0, ema_decay=0.5)
+    model.compile(make_optimizer(model.config))
+    model.fit(make_video(), batch_size=2, verbose=0)
+    return model
+
+
+def assert_same(found: VideoFlow, model: VideoFlow) -> None:
+    assert type(found) is VideoFlow and found is not model
+    assert found.config == model.config and found.float_dtype == model.float_dtype and found.name == model.name
+    assert int(found.step) == int(model.step)
+    assert_all_close(found.weights, model.weights)
+    assert all(a is not b for a, b in zip(found.weights, model.weights, strict=True))
+
+
+def fresh(model: VideoFlow) -> VideoFlow:
+    """Of the same configuration, with other weights."""
+    other = VideoFlow.from_config(model.get_config())
+    assert not all_equal(other.weights, model.weights)
+    return other
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a"])
+def test_weights(model, tmp_path, name):
+    model.save_weights(tmp_path / name)
+    other = fresh(model)
+    other.load_weights(tmp_path / name)
+    assert_same(other, model)
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_whole_models_and_copies(model, tmp_path):
+    model.save(tmp_path / "a.keras")
+    other = fresh(model)
+    other.load_weights(tmp_path / "a.keras")
+    loaded = tf_keras.models.load_model(tmp_path / "a.keras")
+    for found in (other, loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model), copy.copy(model)):
+        assert_same(found, model)
+
+
+def test_a_clone_has_the_configuration_and_weights_of_its_own(model):
+    clone = tf_keras.models.clone_model(model)
+    assert clone.config == model.config and clone.float_dtype == model.float_dtype
+    assert all_equal(clone.trainable_weights, VideoFlow(model.config, model.float_dtype).trainable_weights)
+
+
+def test_training_goes_on_from_a_saved_model_bit_for_bit(fitted, make_video, tmp_path):
+    fitted.save(tmp_path / "a.keras")
+    loaded = tf_keras.models.load_model(tmp_path / "a.keras")
+    assert_same(loaded, fitted)
+    assert type(loaded.optimizer) is type(fitted.optimizer)
+    assert_all_close(loaded.optimizer.variables, fitted.optimizer.variables)
+    for model in (loaded, fitted):
+        model.fit(make_video(), batch_size=2, verbose=0)
+    assert_same(loaded, fitted)
+
+
+def test_loaded_in_a_process_that_knows_nothing_of_it(fitted, tmp_path):
+    """But the package: Keras imports it by the names in the file."""
+    fitted.save(tmp_path / "a.keras")
+    program = "import sys, tf_keras; print(type(tf_keras.models.load_model(sys.argv[1]).optimizer).__name__)"
+    run = run_python("-c", program, tmp_path / "a.keras")
+    assert run.returncode == 0 and run.stdout.split() == ["Adam"], run.stderr
+
+
+@pytest.mark.parametrize(("name", "weights_only"), [("a.weights.h5", True), ("a", True), ("a.keras", False)])
+def test_keras_callback(fitted, make_video, tmp_path, name, weights_only):
+    callback = tf_keras.callbacks.ModelCheckpoint(str(tmp_path / name), save_weights_only=weights_only)
+    fitted.fit(make_video(), batch_size=2, verbose=0, callbacks=[callback])
+    other = fresh(fitted)
+    other.load_weights(tmp_path / name)
+    assert_all_close(other.trainable_weights, fitted.trainable_weights)
+
+
+def test_what_would_lose_weights_is_refused(fitted, tmp_path):
+    for call in (
+        lambda: fitted.save(tmp_path / "folder"),
+        lambda: fitted.save(tmp_path / "a.h5"),
+        lambda: fitted.save(tmp_path / "a.keras", save_format="h5"),
+    ):
+        with refused("is saved to a file whose name ends with .keras.*export_model"):
+            call()
+    for call in (
+        lambda: fitted.save_weights(tmp_path / "a.h5"),
+        lambda: fitted.save_weights(tmp_path / "a.keras"),
+        lambda: fitted.save_weights(tmp_path / "a", save_format="h5"),
+        lambda: fitted.load_weights(tmp_path / "a.h5"),
+    ):
+        with refused("go to a file whose name ends with .weights.h5"):
+            call()
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_model(make_model, tmp_path):
+    make_model("float32").save_weights(tmp_path / "a.weights.h5")
+    for other in (make_model("float64"), make_model("float32", depth=2), make_model("float32", coupling_width=5)):
+        before = [v.numpy() for v in other.weights]
+        with refused("not those of this model"):
+            other.load_weights(tmp_path / "a.weights.h5")
+        assert all_equal(other.weights, before)
+
+
+def test_names_of_weights_are_paths(model):
+    names = [v.name for v in model.weights]
+    assert len(set(names)) == len(names)
+    assert "level_0/prior/own/kernel:0" in names and "step:0" in names
+    assert any(name.startswith("level_1/flow/") and name.endswith("coupling/network/last/kernel:0") for name in names)
+    clone = VideoFlow.from_config(model.get_config())
+    assert [v.name for v in clone.trainable_weights] == [v.name for v in model.trainable_weights]
+
+
+def test_summary_lists_the_parts(model):
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert [line.split()[0] for line in lines] == [*model.parts, "trainable"]
+    counts = [int(line.split()[1].replace(",", "")) for line in lines]
+    assert all(counts[:4]) and counts[-1] == sum(np.size(v) for v in model.trainable_weights)
+    assert sum(counts[:-1]) == model.count_params() - 3  # Those of the step and of the mean of the bits.
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_bfloat16", tf.int32, "complex64"])
+def test_a_dtype_that_does_not_do(make_model, dtype):
+    with refused("must be float32 or float64"):
+        make_model(dtype)
+
+
+def test_an_optimizer_of_keras_3(fitted):
+    with refused("of tf_keras, got SGD of Keras 3"):
+        fitted.compile(keras.optimizers.SGD())

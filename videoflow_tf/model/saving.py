@@ -1,0 +1,114 @@
+"""Keras' ways to save, load and copy a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import atomic_path
+
+_WEIGHTS, _MODEL, _LEGACY = ".weights.h5", ".keras", (".h5", ".hdf5", ".keras")
+
+
+class Saving:
+    """The part of `VideoFlow` that Keras calls to save, load and copy it.
+
+    Keras' newer formats, .keras (the whole model, also behind `pickle` and `copy`) and .weights.h5, and TensorFlow's
+    checkpoints (a name without an ending) give every bit back. The older ones do not see variables in `tf.Module`s,
+    and are refused.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` makes the same model of, but for its weights."""
+        return {"config": json.loads(self.config.to_json()), "dtype": self.float_dtype.name, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Saving:
+        """The inverse of `get_config`."""
+        del custom_objects  # There are none in it.
+        return cls(**config | {"config": VideoFlowConfig(**config["config"])})
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model as it was; Keras leaves that to a model with a `compile` of its own."""
+        self.compile(**tf_keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def save(self, filepath: str | Path, overwrite: bool = True, save_format: str | None = None, **kwargs: Any) -> None:
+        """Writes the model, compiled or not, to a .keras file.
+
+        Raises:
+          UserError: for a name or a format of another kind.
+        """
+        if not str(filepath).endswith(_MODEL) or save_format not in (None, "keras"):
+            raise UserError(
+                f"a VideoFlow is saved to a file whose name ends with {_MODEL}, got {filepath}; "
+                "videoflow_tf.training.export.export_model writes a SavedModel"
+            )
+        _write(super().save, filepath, overwrite)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the weights to a .weights.h5 file or, without an ending, to a checkpoint of TensorFlow's.
+
+        Raises:
+          UserError: for a name or a format of another kind.
+        """
+        self._check_weights_file(filepath, (_WEIGHTS,), kwargs.get("save_format"))
+        if str(filepath).endswith(_WEIGHTS):
+            _write(super().save_weights, filepath, overwrite)
+        else:
+            super().save_weights(filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath: str | Path, **kwargs: Any) -> Any:
+        """Reads what `save_weights` wrote, or the weights in a .keras file.
+
+        Raises:
+          UserError: for a file of another kind, or weights of another model.
+        """
+        self._check_weights_file(filepath, (_WEIGHTS, _MODEL))
+        return super().load_weights(filepath, **kwargs)
+
+    @staticmethod
+    def _check_weights_file(filepath: str | Path, endings: tuple[str, ...], save_format: str | None = None) -> None:
+        name = str(filepath)
+        if (name.endswith(_LEGACY) or save_format in ("h5", "hdf5")) and not name.endswith(endings):
+            raise UserError(f"the weights of a VideoFlow go to a file whose name ends with {_WEIGHTS}, got {filepath}")
+
+    def _own_variables(self) -> list[tf.Variable]:
+        """All but those of the optimizer and the metrics, which Keras saves by itself."""
+        kept = [v for part in self.parts.values() for v in part.variables if not v.trainable]
+        return [*self.trainable_variables, *kept, self.step]
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keras' hook for its newer formats: fills a mapping from names to arrays."""
+        for i, variable in enumerate(self._own_variables()):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """The inverse of `save_own_variables`; `UserError` for what another model saved."""
+        variables = self._own_variables()
+        found = [np.array(store[str(i)]) for i in range(len(store.keys()))]
+        expected = [(tuple(v.shape), v.dtype.as_numpy_dtype) for v in variables]
+        if [(value.shape, value.dtype) for value in found] != expected:
+            raise UserError(
+                f"the file has {len(found)} weights that are not those of this model, which has {len(variables)}: "
+                "another configuration or dtype wrote it"
+            )
+        for variable, value in zip(variables, found, strict=True):
+            variable.assign(value)
+
+
+def _write(save: Callable[..., None], filepath: str | Path, overwrite: bool) -> None:
+    """Writes a file whole or not at all; where nothing is to be overwritten, Keras asks at the terminal."""
+    if not overwrite and Path(filepath).exists():
+        save(filepath, overwrite=False)
+        return
+    with atomic_path(filepath) as temporary:
+        save(temporary)
