@@ -192,7 +192,7 @@ class TrainingConfig:
     checkpoint_every: int = _field(1_000, "steps between checkpoints", least=1, resumable=True)
     keep_checkpoints: int = _field(3, "newest checkpoints kept, besides the best one", least=1, resumable=True)
     eval_every: int = _field(5_000, "steps between evaluations on the validation split", least=1, resumable=True)
-    eval_videos: int = _field(64, "validation videos per evaluation", least=1, resumable=True)
+    eval_videos: int = _field(64, "validation videos per evaluation, at most", least=1, resumable=True)
     stop_after: int = _field(
         0, "stop after so many evaluations in a row that were not better than one before; 0: never", resumable=True
     )

@@ -155,6 +155,18 @@ def test_what_there_is_is_said(mixed):
     assert heading.startswith("Left out") and len(table) == len(wrong)
 
 
+def test_trains_on_fewer_validation_videos_than_asked_for(tmp_path):
+    from videoflow_tf.training import train as training
+
+    folder, config = save(tmp_path / "videos", *[5] * 4), CONFIG.replace(eval_videos=50, train_steps=1)
+    training.train(config, tmp_path / "run", folder)
+    assert (tmp_path / "run" / "export" / "saved_model.pb").is_file()
+    assert len(list((tmp_path / "run" / "samples").glob("*video-*.png"))) == 1  # Of the only one held out.
+    with refused("no video of split validation has the 6 frames"):
+        training.train(config.replace(num_eval_frames=6), tmp_path / "longer", folder)
+    assert not (tmp_path / "longer").exists()
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

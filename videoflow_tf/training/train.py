@@ -69,7 +69,8 @@ def train(
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(strategy_name)
     chief = is_chief(strategy)
-    data.num_eval_videos(config, data_dir, "validation", config.eval_videos)  # Complains if the data is not there.
+    data.train_clips(config, data_dir, batch_size=1)  # Both complain if the data is not there.
+    data.validation_videos(config, data_dir, config.eval_videos)
     begins_with = init_from if init_from is not None and not saved_checkpoints(workdir) else None
     if begins_with is not None:
         checkpoints.check_architecture(config, begins_with, checkpoint)

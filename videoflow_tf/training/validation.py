@@ -136,8 +136,7 @@ def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, signals: St
     """
     config = model.config
     count, seed = config.num_eval_frames - config.num_context, tf.constant([config.seed, 0])
-    number = min(_PICTURED_VIDEOS, config.eval_videos)
-    videos = data.eval_videos(config, data_dir, "validation", num_videos=number)
+    videos = data.validation_videos(config, data_dir, min(_PICTURED_VIDEOS, config.eval_videos))
     videos = np.stack([element["video"] for element in videos.as_numpy_iterator()])
     context, future = videos[:, : config.num_context], videos[:, config.num_context :]
     samples = {}
@@ -161,8 +160,8 @@ def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, signals: St
 def _validation_batches(
     config: VideoFlowConfig, data_dir: str | None, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset:
-    videos = data.eval_videos(config, data_dir, "validation", num_videos=config.eval_videos)
+    videos = data.validation_videos(config, data_dir, config.eval_videos)
     replicas = strategy.num_replicas_in_sync
-    batch = min(config.batch_size * replicas, config.eval_videos)
+    batch = min(config.batch_size * replicas, int(videos.cardinality()))
     # Replicas take equal shares: several leave out a last batch that is not whole.
     return shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=replicas > 1))
