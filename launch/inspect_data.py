@@ -7,12 +7,11 @@ Laplace error, a floor that a trained model must beat. Writes a picture of some 
 from pathlib import Path
 
 import cli
-from absl import flags
 
 from videoflow_tf.config import VideoFlowConfig
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "runs/inspect_data", "Folder to write the picture to.")
+_DATA_DIR = cli.define_path("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
+_OUTPUT_DIR = cli.define_path("output_dir", "runs/inspect_data", "Folder to write the picture to.")
 cli.define_config_flags()
 
 
@@ -22,7 +21,7 @@ def main() -> None:
     from videoflow_tf.data import inspection
 
     cli.check_data_flags(config)
-    sheet = Path(_OUTPUT_DIR.value).expanduser() / "contact_sheet.png"
+    sheet = Path(_OUTPUT_DIR.value) / "contact_sheet.png"
     for line in inspection.inspect(config, _DATA_DIR.value, sheet):
         print(line, flush=True)
 

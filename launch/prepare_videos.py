@@ -9,8 +9,8 @@ from absl import flags
 
 from videoflow_tf.config import choices_of
 
-_INPUT = flags.DEFINE_string("input", None, "Folder of videos: files, folders of pictures, arrays.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder to prepare the dataset in.", required=True)
+_INPUT = cli.define_path("input", None, "Folder of videos: files, folders of pictures, arrays.", required=True)
+_DATA_DIR = cli.define_path("data_dir", None, "Folder to prepare the dataset in.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset.", required=True)
 _FRAME_SIZE = flags.DEFINE_string("frame_size", "64", "Height and width of a frame, in pixels: 64, or 48x64.")
 _CHANNELS = flags.DEFINE_integer("channels", 3, "Colour components of a pixel: 3 (RGB), or 1 (grey).")

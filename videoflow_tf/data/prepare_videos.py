@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data import tfds_videos
-from videoflow_tf.data.prepare_bair import _sole_user
 from videoflow_tf.data.recordings import Recording
 from videoflow_tf.data.source import local_folder
 from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import sole_user
 
 VERSION = "1.0.0"
 _CACHE, _SCRATCH = "incomplete.decoded", "incomplete.writing."
@@ -75,8 +75,7 @@ def prepare(
         _check_same(final, name, described)
         return None
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with _sole_user(final.parent):
+        with sole_user(final.parent, f"preparing {name}"):
             for leftover in final.parent.glob(f"{_SCRATCH}*"):
                 shutil.rmtree(leftover)
             source = VideoFolder(config, input_dir)
