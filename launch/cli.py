@@ -34,7 +34,7 @@ def run(main: Callable[..., None], takes_words: bool = False) -> None:
     With `takes_words`, what stands on the command line beside the flags is passed to `main`.
 
     A mistake of the user's, in the flags or a `UserError` from anywhere, is one line on stderr and
-    status 2; Ctrl-C is one line and status 130.
+    status 2, and so is a disk or a file that fails; Ctrl-C is one line and status 130.
     """
     logging.set_verbosity(logging.ERROR)
     try:
@@ -45,9 +45,26 @@ def run(main: Callable[..., None], takes_words: bool = False) -> None:
     except (UserError, flags.Error) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(_EXIT_USER_ERROR)
+    except Exception as error:
+        if (reason := _reason(error)) is None:
+            raise
+        print(f"error: {_one_line(reason)}", file=sys.stderr)
+        sys.exit(_EXIT_USER_ERROR)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         sys.exit(_EXIT_INTERRUPTED)
+
+
+def _reason(error: Exception) -> str | None:
+    """What went wrong with a file, a disk or a folder in the middle of the work; None of other errors."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + ("" if error.filename is None else f": {error.filename}")
+    tf = sys.modules.get("tensorflow")
+    if tf is not None and isinstance(
+        error, (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.PermissionDeniedError)
+    ):
+        return f"a file cannot be read any more: {error.message.splitlines()[0]}"
+    return None
 
 
 def _one_line(message: str) -> str:

@@ -3,6 +3,7 @@ import errno
 import math
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -10,10 +11,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.checks import ROOT, mounted, refused
 from videoflow_tf.files import atomic_path, check_writable, local_path, read_json, sole_user, write_json, write_text
+from videoflow_tf.media import charts, strips
+from videoflow_tf.metrics import measurements
 
 
 def test_json_is_read_as_written(tmp_path):
@@ -116,3 +120,29 @@ def test_a_lock_names_its_holder_and_is_free_when_that_is_gone(tmp_path):
 def test_other_errors_of_a_writer_are_one_line_too(tmp_path):
     with refused("cannot write .*/x: Input/output error"), atomic_path(tmp_path / "x"):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+WRITERS = {
+    "x.json": lambda path: write_json(path, NOISE[0].tolist()),
+    "x.npy": lambda path: measurements.save(path, NOISE),
+    "x.png": lambda path: strips.save_png(path, NOISE[0]),
+    "x.gif": lambda path: strips.save_gif(path, NOISE),
+    "x.mp4": lambda path: strips.save_mp4(path, NOISE),
+    "x.svg": lambda path: charts.save_chart(path, charts.line_chart({"": charts.Curve([1, 2], [3, 4])}, "x", "y")),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_disk_without_room_leaves_what_every_writer_wrote_before(tmp_path, name):
+    """As if there were room for two kilobytes."""
+    (tmp_path / name).write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
+    try:
+        with refused(f"cannot write .*{name}: "):
+            WRITERS[name](tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / name).read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == [name]

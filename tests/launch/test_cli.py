@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks import run_python
 from videoflow_tf.config import PARTS, VideoFlowConfig
 
 ROOT = Path(__file__).parent.parent.parent
@@ -148,3 +149,36 @@ print(cli.config_from_flags(saved).to_json())
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     expected = VideoFlowConfig(seed=9, depth=2, latent_dilations=(1, 2), latent_skip=False, learning_rate=0.5)
     assert VideoFlowConfig.from_json(done.stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        ("OSError(28, 'No space left on device', 'a/b')", "error: No space left on device: a/b\n"),
+        ("OSError('24 requested and 0 written')", "error: 24 requested and 0 written\n"),
+        (
+            "tf.errors.NotFoundError(None, None, 'x.tfrecord; No such file')",
+            "error: a file cannot be read any more: x.",
+        ),
+        ("tf.errors.DataLossError(None, None, 'corrupted record at 7\\n [[graph]]')", "error: a file .* at 7\n"),
+    ],
+)
+def test_a_file_that_fails_in_the_middle_is_one_line(failure, line):
+    """A full disk, a dataset that is deleted meanwhile, a damaged one."""
+    script = f"""
+import sys; sys.path.insert(0, "launch")
+import cli
+def main():
+    import tensorflow as tf
+    raise {failure}
+cli.run(main)
+"""
+    done = run_python("-c", script)
+    last = done.stderr.splitlines(keepends=True)[-1]
+    assert done.returncode == 2 and re.match(line, last) and "Traceback" not in done.stderr
+
+
+def test_control_characters_do_not_reach_the_terminal():
+    script = 'import sys; sys.path.insert(0, "launch"); import cli\ncli.run(lambda: open("\\x1b[31m\\n\\udcff"))'
+    done = run_python("-c", script)
+    assert done.stderr == "error: No such file or directory: \\x1b[31m \\udcff\n"

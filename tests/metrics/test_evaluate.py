@@ -53,7 +53,7 @@ def refuse_to_sample(monkeypatch):
     def refuse(*args):
         raise AssertionError("sampled again")
 
-    monkeypatch.setattr(FutureSampler, "__call__", refuse)
+    monkeypatch.setattr(FutureSampler, "batches", refuse)
 
 
 def test_results_and_protocol(result):

@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from tests.checks import refused
 from videoflow_tf.model.future_sampler import FutureSampler
+from videoflow_tf.seeds import as_seed, fold_in
 
 
 def test_a_sample_is_a_function_of_seed_video_and_number(make_model, make_video):
@@ -41,10 +44,29 @@ def test_has_the_distribution_of_the_models_own_samples(make_model, make_video):
 def test_frames_that_are_not_finite(make_model, make_video):
     model = make_model()
     model.trainable_variables[0].assign(np.nan * model.trainable_variables[0])
-    with refused("sample of video 7 at temperature 0.5 is not finite"):
+    with refused("4 of 4 samples of video 7 at temperature 0.5 are not finite"):
         FutureSampler(model)(make_video(1, 2)[0], 2, 0.5, 0, 7, 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_a_sample_that_is_not_finite_is_left_out(make_model, make_video, batch_size, monkeypatch):
+    """Whichever the batches: number 1 and 4 of video 2 run away here, and 5 and 6 take their places."""
+    model, context = make_model(), make_video(1, 2)[0]
+    whole = FutureSampler(model)(context, 2, 1.0, 0, 2, 7)
+    bad = tf.stack([fold_in(as_seed((0, 2)), number) for number in (1, 4)])
+    sample_frames = model.sample_frames
+
+    def some_run_away(context, num_frames, temperature, seeds, **how):
+        lost = tf.reduce_any(tf.reduce_all(seeds[:, None] == bad, axis=-1), axis=-1)[:, None, None, None, None, None]
+        frames = sample_frames(context, num_frames, temperature, seeds, **how)
+        return tf.where(lost, tf.cast(np.nan, frames.dtype), frames)
+
+    monkeypatch.setattr(model, "sample_frames", some_run_away)
+    numbers, samples = zip(*FutureSampler(model, batch_size).batches(context, 2, 1.0, 0, 2, 5), strict=True)
+    assert np.concatenate(numbers).tolist() == [0, 2, 3, 5, 6]
+    np.testing.assert_array_equal(np.concatenate(samples), whole[[0, 2, 3, 5, 6]])
 
 
 def test_batches_are_as_large_as_asked_for(make_model, make_video):
     batches = FutureSampler(make_model(), batch_size=3).batches(make_video(1, 2)[0], 2, 1.0, 0, 0, 7)
-    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert [(numbers, len(batch)) for numbers, batch in batches] == [([0, 1, 2], 3), ([3, 4, 5], 3), ([6], 1)]

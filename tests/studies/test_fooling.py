@@ -1,12 +1,17 @@
 import json
+import re
 import time
 
 import numpy as np
 import pytest
 
+from tests.checks import refused
 from tests.chromium import Chromium, find_chromium
+from videoflow_tf.data.shapes import Shapes
 from videoflow_tf.errors import UserError
+from videoflow_tf.studies.arguments import StudyArguments
 from videoflow_tf.studies.fooling import score, study_page, wilson_interval
+from videoflow_tf.studies.fooling_clips import study_clips
 
 # Clips a script can tell apart: real ones are red, generated ones blue.
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -167,3 +172,25 @@ def test_no_answer_before_the_clip_is_over(tmp_path):
         browser.click("#real")
         assert browser.evaluate("answers.length") == 0
         assert browser.evaluate("document.getElementById('status').textContent") == "1 of 2"
+
+
+@pytest.mark.parametrize("study", ["../../x", "a b", "", "x" * 80, 3, None])
+def test_a_study_whose_name_could_not_be_a_files_is_refused(tmp_path, study):
+    answers = [{"generated": True, "answer": "real"}, {"generated": False, "answer": "real"}]
+    (tmp_path / "a.json").write_text(json.dumps({"study": study, "visitor": "v", "answers": answers}))
+    with pytest.raises(UserError, match="is not a result file of the study page"):
+        score([tmp_path / "a.json"])
+
+
+def test_no_text_ends_the_script_of_the_page():
+    protocol = {"data": "</script><!--<script>"}
+    page = study_page(clips(RED, 1), clips(BLUE, 1), seconds=1.0, frames_per_second=8.0, protocol=protocol)
+    assert json.loads(re.search(r'id="study">(.*?)</script>', page)[1])["protocol"] == protocol
+    assert "<!--" not in page
+
+
+def test_too_few_videos_are_said_in_the_words_of_the_study(make_model, monkeypatch):
+    """Of other videos than those shown real as many again are needed: the number that was given is in the message."""
+    monkeypatch.setattr(Shapes, "num_videos", lambda self, split, num_frames: 5)
+    with refused("num_videos=4 real clips and as many generated from other videos take 8: .*--same_videos"):
+        study_clips(make_model(frame_size=16), StudyArguments("", num_videos=4, num_frames=2))

@@ -16,7 +16,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.metrics import results
 from videoflow_tf.metrics.arguments import EvaluateArguments
-from videoflow_tf.metrics.measurements import Measurements, save
+from videoflow_tf.metrics.measurements import Measurements, load, save
 from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, VideoMetric, check_finite
 from videoflow_tf.model.future_sampler import FutureSampler
 from videoflow_tf.model.video_flow import VideoFlow
@@ -119,9 +119,8 @@ class Evaluation:
             # A batch is taken from the files whole or not at all: the last digits depend on which videos are in it.
             indexed = zip(batch["index"].numpy(), batch["video"].numpy(), strict=True)
             paths = [self._measurements.path(metric.name, key, int(i), video) for i, video in indexed]
-            if all(path.is_file() for path in paths):
-                known = [np.load(path) for path in paths]
-            else:
+            known = [load(path) for path in paths]
+            if any(measurement is None for measurement in known):
                 known = measure(batch["video"], batch["index"])
                 for path, measurement in zip(paths, known, strict=True):
                     save(path, measurement)
@@ -139,7 +138,8 @@ class Evaluation:
           protocol: names the split, the number of videos and their length, the temperature and the seed.
 
         Returns:
-          As `results.named`, of all metrics.
+          As `results.named`, of all metrics; with `not_finite`, the number of samples in whose place others were drawn,
+          if there were any.
 
         Raises:
           UserError: a metric cannot be computed, the dataset is missing, or has too few videos or frames.
@@ -148,34 +148,55 @@ class Evaluation:
         drawn = {"split": protocol.split, "temperature": protocol.temperature, "seed": protocol.seed}
         keys = [{**drawn, "num_samples": metric.num_samples, **metric.settings()} for metric in metrics]
         found: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
+        lost = dict.fromkeys(found, 0)
         bar = progress_bar(protocol.videos)
         for element in self._videos(protocol).as_numpy_iterator():
             index, video = int(element["index"]), element["video"]
             context, real = video[: protocol.context], video[protocol.context :]
             keyed = zip(metrics, keys, strict=True)
             paths = [self._measurements.path(metric.name, key, index, video) for metric, key in keyed]
-            missing = {path: metric for path, metric in zip(paths, metrics, strict=True) if not path.is_file()}
+            known = {path: load(path) for path in paths}
+            missing = {path: metric for path, metric in zip(paths, metrics, strict=True) if known[path] is None}
             if missing:
                 count = max(metric.num_samples for metric in missing.values())
                 try:
-                    samples = self._sampler(context, len(real), protocol.temperature, protocol.seed, index, count)
+                    how = len(real), protocol.temperature, protocol.seed, index, count
+                    numbers, samples = zip(*self._sampler.batches(context, *how), strict=True)
                 except UserError:
                     print()  # The message stands on a line of its own, not behind the progress bar.
                     raise
+                numbers, samples = np.concatenate(numbers), np.concatenate(samples)
                 for path, metric in missing.items():
-                    save(path, metric.measure(context, real, samples[: metric.num_samples]))
+                    last = metric.num_samples - 1
+                    if numbers[last] > last:
+                        save(_lost(path), numbers[last] - last)
+                    known[path] = metric.measure(context, real, samples[: last + 1])
+                    save(path, known[path])
             for path, metric in zip(paths, metrics, strict=True):
-                found[metric.name].append(np.load(path))
+                found[metric.name].append(known[path])
+                lost[metric.name] += int(load(_lost(path)) or 0)
             bar.add(1)
         merged: dict[str, Any] = {}
         for metric in metrics:
             own = dataclasses.replace(protocol, samples=metric.num_samples)
-            merged |= _result(metric, np.stack(found[metric.name]), own)
+            result = _result(metric, np.stack(found[metric.name]), own)
+            if lost[metric.name]:
+                result[metric.name]["not_finite"] = lost[metric.name]
+            merged |= result
         return merged
 
     def _videos(self, protocol: Protocol) -> tf.data.Dataset:
         how = {"num_videos": protocol.videos, "num_frames": protocol.frames}
-        return data.eval_videos(self._model.config, self._data_dir, protocol.split, **how)
+        try:
+            return data.eval_videos(self._model.config, self._data_dir, protocol.split, **how)
+        except UserError as error:
+            given = f"{protocol.context} frames given, {protocol.num_predicted} predicted"
+            raise UserError(f"{given}: {error}") from None
+
+
+def _lost(path: Path) -> Path:
+    """Beside a measurement: how many samples were not finite, and others measured in their place."""
+    return path.with_name(f"{path.stem}-not_finite.npy")
 
 
 def _result(metric: SampleMetric | VideoMetric, measurements: np.ndarray, protocol: Protocol) -> dict[str, Any]:

@@ -46,6 +46,14 @@ def save(path: Path, measurement: np.ndarray) -> None:
         np.save(temporary, measurement)
 
 
+def load(path: Path) -> np.ndarray | None:
+    """A measurement; None if there is none, or none that can be read."""
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
 def model_identity(model: VideoFlow) -> dict[str, Any]:
     """Configuration, training step and a digest of the weights, as JSON values."""
     digest = hashlib.sha256()

@@ -76,7 +76,9 @@ def summary(names: Sequence[str], measured: Sequence[dict[str, Any]]) -> Iterato
     """Lines for the terminal: every metric, at each temperature of a sweep."""
     for name in names:
         for result in measured:
-            yield f"{name}: {_values(result[name])} ({Protocol.of_metric(result, name).videos_text})"
+            lost = result[name].get("not_finite", 0)
+            left_out = f"; {lost} sample{'s' * (lost > 1)} left out as not finite" if lost else ""
+            yield f"{name}: {_values(result[name])} ({Protocol.of_metric(result, name).videos_text}{left_out})"
 
 
 def _values(result: dict[str, Any]) -> str:

@@ -12,6 +12,9 @@ from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.seeds import as_seed, fold_in
 
+# More samples that are not finite than are, by so many: a matter of the model, not of a rare sample.
+_MOST_LOST = 4
+
 
 class FutureSampler:
     """Draws any number of futures of a video, of any length, in bounded memory.
@@ -28,13 +31,16 @@ class FutureSampler:
     def __call__(
         self, context: np.ndarray, num_frames: int, temperature: float, seed: int, video: int, count: int
     ) -> np.ndarray:
-        """Samples number 0 to `count` - 1 of a video: uint8 [count, N, H, W, C]. See `batches`."""
-        return np.concatenate(list(self.batches(context, num_frames, temperature, seed, video, count)))
+        """The first `count` samples of a video: uint8 [count, N, H, W, C]. See `batches`."""
+        batches = self.batches(context, num_frames, temperature, seed, video, count)
+        return np.concatenate([batch for _, batch in batches])
 
     def batches(
         self, context: np.ndarray, num_frames: int, temperature: float, seed: int, video: int, count: int
-    ) -> Iterator[np.ndarray]:
-        """Samples number 0 to `count` - 1 of a video, as many at a time as are drawn together.
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """The first `count` samples of a video, as many at a time as are drawn together.
+
+        A sample that is not finite is left out: one of a higher number takes its place.
 
         Args:
           context: uint8 [K, H, W, C].
@@ -44,25 +50,44 @@ class FutureSampler:
           video: index of the video.
 
         Returns:
-          uint8 [n, N, H, W, C] at a time, n at most the batch size.
+          At a time n numbers of samples, ascending from 0, and uint8 [n, N, H, W, C]; n at most the batch size.
 
         Raises:
-          UserError: the model's frames are not finite.
+          UserError: most of the samples are not finite.
         """
         video_seed = as_seed((seed, video))
         scale = tf.constant(temperature, self._model.float_dtype)
-        for first in range(0, count, self._batch_size):
-            numbers = range(first, min(first + self._batch_size, count))
+
+        def draw(numbers: list[int]) -> np.ndarray | None:
+            """None if one of them is not finite."""
             seeds = tf.stack([fold_in(video_seed, number) for number in numbers])
             try:
-                yield self._compiled(tf.constant(context[None]), tf.constant(num_frames), scale, seeds).numpy()
+                return self._compiled(tf.constant(context[None]), tf.constant(num_frames), scale, seeds).numpy()
             except tf.errors.InvalidArgumentError as error:
                 if "not finite" not in str(error):
                     raise
-                raise UserError(
-                    f"a sample of video {video} at temperature {temperature:g} is not finite; "
-                    "train the model longer, or give a lower --temperature or fewer --num_frames"
-                ) from None
+                return None
+
+        found = lost = 0
+        while found < count:
+            first = found + lost
+            numbers = list(range(first, first + min(self._batch_size, count - found)))
+            batch = draw(numbers)
+            if batch is None:
+                alone = {number: draw([number]) for number in numbers}
+                numbers = [number for number in numbers if alone[number] is not None]
+                lost += len(alone) - len(numbers)
+                if lost >= found + len(numbers) + _MOST_LOST:
+                    which = f"{lost} of {first + len(alone)} samples of video {video}"
+                    raise UserError(
+                        f"{which} at temperature {temperature:g} are not finite; train the model longer, "
+                        "or give a lower --temperature or fewer --num_frames"
+                    )
+                if not numbers:
+                    continue
+                batch = np.concatenate([alone[number] for number in numbers])
+            found += len(numbers)
+            yield numbers, batch
 
     def _draw(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """context uint8 [1, K, H, W, C], seeds int32 [n, 2] -> uint8 [n, N, H, W, C]."""

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from videoflow_tf import data
 from videoflow_tf.arguments import takes
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_text
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
@@ -43,9 +46,22 @@ def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np
       UserError: the dataset is missing, or has too few videos or frames.
     """
     total = study.num_videos * (1 if study.same_videos else 2)
+    _check_videos(model.config, study, total)
     shared = {name: getattr(study, name) for name in ("data_dir", "split", "num_frames", "temperature", "seed")}
     sampled = SampleArguments(study.workdir, num_videos=total, num_samples=1, **shared)
     futures = sample_futures(model, sampled, needs_future=True)
     real = np.concatenate([futures.context, futures.future], axis=1)[: study.num_videos]
     generated = np.concatenate([futures.context, futures.samples[:, 0]], axis=1)[-study.num_videos :]
     return real, generated, dataclasses.replace(futures.protocol, settings={"same_videos": study.same_videos})
+
+
+def _check_videos(config: VideoFlowConfig, study: StudyArguments, total: int) -> None:
+    """Raises `UserError`, in the words of the study, if there are not so many videos as long as its clips."""
+    length = config.num_context + study.num_frames
+    try:
+        data.eval_videos(config, study.data_dir, study.split, num_videos=total, num_frames=length)
+    except UserError as error:
+        if study.same_videos:
+            raise
+        of_each = f"num_videos={study.num_videos} real clips and as many generated from other videos"
+        raise UserError(f"{of_each} take {total}: {error}; give a smaller --num_videos, or --same_videos") from None

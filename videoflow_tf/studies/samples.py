@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Futures:
     future: np.ndarray | None  # uint8 [V, N, H, W, C], the real one; None if a video is shorter
     choose: str | None  # The metric by which to show the best and the worst alone.
     protocol: Protocol
+    not_finite: int = 0  # Samples that were left out, others drawn in their place.
 
     @property
     def stem(self) -> str:
@@ -99,14 +101,18 @@ def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: b
     context, future = videos[:, :num_context], videos[:, num_context:]
     samples = np.empty([len(videos), count, num_frames, *videos.shape[2:]], np.uint8)
     bar = progress_bar(len(videos) * count)
-    sampler = FutureSampler(model)
+    sampler, lost = FutureSampler(model), 0
     for i in range(len(videos)):
         done = 0
-        for batch in sampler.batches(context[i], num_frames, protocol.temperature, seed, i, count):
+        for numbers, batch in sampler.batches(context[i], num_frames, protocol.temperature, seed, i, count):
+            last = numbers[-1]
             samples[i, done : done + len(batch)] = batch
             done += len(batch)
             bar.add(len(batch))
-    return Futures(context, samples, future if future.shape[1] else None, choose, protocol)
+        lost += last + 1 - count
+    if lost:
+        print(f"warning: {lost} sample{'s' * (lost > 1)} not finite: left out, others drawn instead", file=sys.stderr)
+    return Futures(context, samples, future if future.shape[1] else None, choose, protocol, lost)
 
 
 def similarity(futures: Futures, metric: str) -> np.ndarray:
@@ -146,6 +152,8 @@ def save_futures(
         np.savez_compressed(temporary, **videos, **scalars)
     yield arrays
     summary: dict[str, Any] = {"protocol": futures.protocol.to_json(), "argv": list(argv)}
+    if futures.not_finite:
+        summary["not_finite"] = futures.not_finite
     if values is not None:
         best, worst = values.argmax(axis=1), values.argmin(axis=1)
         summary[futures.choose] = {"best": best.tolist(), "worst": worst.tolist(), "per_sample": values.tolist()}
@@ -178,10 +186,13 @@ def _videos(
 
     try:
         return read(config.num_context + arguments.num_frames), where
-    except UserError:
+    except UserError as error:
+        why = f"{config.num_context} frames given, {arguments.num_frames} generated: {error}"
         if needs_future:
-            raise
-        return read(config.num_context), where
+            raise UserError(why) from None
+        videos = read(config.num_context)
+        print(f"note: the real continuation is not shown; {why}", file=sys.stderr)
+        return videos, where
 
 
 def _file(config: VideoFlowConfig, arguments: SampleArguments, needs_future: bool) -> tuple[np.ndarray, dict[str, Any]]:
