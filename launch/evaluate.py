@@ -2,8 +2,8 @@
 
 Metrics: bits_per_pixel; on samples psnr, ssim, vgg_cosine (best, mean and worst sample), fvd, diversity, vgg_diversity,
 legal_futures (moving shapes alone).
-Writes W/eval/metrics.json and curves.png; with --temperatures temperature_sweep.json and .png. Started again after an
-interruption, it goes on where it was.
+Writes W/eval/metrics.json and .png; with --temperatures temperature_sweep.json and .png. What differs from the defaults
+is in their names: no result replaces another. Started again after an interruption, it goes on where it was.
 """
 
 import cli

@@ -7,7 +7,7 @@
     W/validation.json   bits per pixel on the validation split by the step
     W/tensorboard/      curves and pictures: train, validation
     W/samples/          pictures
-    W/eval/             metrics.json
+    W/eval/             metrics.json and other results, what differs from the defaults in their names
     W/export/           the SavedModel
 
 Every file appears complete or not at all, so that a run can be killed at any moment.

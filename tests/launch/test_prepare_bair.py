@@ -206,3 +206,32 @@ def test_failed_download_says_how_to_go_on(tmp_path, monkeypatch, server):
         prepare_lib.prepare(tmp_path, None)
     assert "\n" not in str(caught.value)
     assert "no prepared BAIR dataset" in find_fault(tmp_path)
+
+
+def test_a_tar_cannot_write_outside_its_folder(tmp_path):
+    """Absolute names, names that go up, links and devices: only plain files are unpacked, by their last name alone."""
+    into, secret = tmp_path / "into", tmp_path / "secret"
+    into.mkdir()
+    secret.write_text("mine")
+    hostile = {
+        f"{tmp_path}/softmotion30_44k/train/absolute.tfrecords": None,
+        "../../softmotion30_44k/train/up.tfrecords": None,
+        "softmotion30_44k/train/link.tfrecords": tarfile.SYMTYPE,
+        "softmotion30_44k/train/hard.tfrecords": tarfile.LNKTYPE,
+        "softmotion30_44k/train/pipe.tfrecords": tarfile.FIFOTYPE,
+        "softmotion30_44k/train/../../../secret": None,
+    }
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for name, kind in hostile.items():
+            member = tarfile.TarInfo(name)
+            if kind is None:
+                member.size = 5
+            else:
+                member.type, member.linkname = kind, str(secret)
+            tar.addfile(member, io.BytesIO(b"other"))
+    with tarfile.open(tmp_path / "x.tar") as tar:
+        for record in prepare_lib._tar_records(tar, tmp_path / "x.tar"):
+            record.put(into)
+    assert sorted(path.name for path in into.iterdir()) == ["absolute.tfrecords", "up.tfrecords"]
+    assert secret.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["into", "secret", "x.tar"]

@@ -1,14 +1,17 @@
 import dataclasses
+import pickle
 import shutil
 
 import numpy as np
 import pytest
 
+from videoflow_tf import data
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.evaluate import Evaluation
 from videoflow_tf.metrics.metric import MetricOptions
+from videoflow_tf.metrics.results import summary
 from videoflow_tf.model.future_sampler import FutureSampler
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
@@ -86,6 +89,36 @@ def test_finished_videos_are_not_sampled_again(model, protocol, folder, result, 
     assert _measure(model, protocol, folder, NAMES, 5) == result
     got = _measure(model, dataclasses.replace(protocol, videos=2), folder, ["psnr"], 5)
     assert got["psnr"]["best"]["per_video"] == result["psnr"]["best"]["per_video"][:2]
+
+
+def test_samples_that_are_not_finite_are_counted_and_left_out(model, protocol, tmp_path, monkeypatch):
+    """Of every video number 1 runs away, of video 2 number 4 as well: the others are measured, again from the disk."""
+    drawn = FutureSampler(model)
+    whole = FutureSampler.__call__
+
+    def some_lost(self, context, num_frames, temperature, seed, video, count):
+        lost = (1, 4) if video == 2 else (1,)
+        numbers = [number for number in range(count + 2) if number not in lost][:count]
+        yield numbers, np.stack([samples[video][number] for number in numbers])
+
+    videos = data.eval_videos(model.config, None, "test", num_videos=3, num_frames=4).as_numpy_iterator()
+    samples = [whole(drawn, element["video"][:1], 3, 0.5, 2, i, 7) for i, element in enumerate(videos)]
+    monkeypatch.setattr(FutureSampler, "batches", some_lost)
+    result = _measure(model, protocol, tmp_path, ["psnr"], 5)
+    assert result["psnr"]["not_finite"] == 4 and result["psnr"]["protocol"]["samples"] == 5
+    assert _measure(model, protocol, tmp_path, ["psnr"], 5) == result
+    assert _measure(model, protocol, tmp_path, ["psnr"], 3)["psnr"]["not_finite"] == 3
+    (line,) = summary(["psnr"], [result])
+    assert line.endswith("(3 test videos, 5 samples each, temperature 0.5; 4 samples left out as not finite)")
+
+
+def test_a_damaged_measurement_is_made_again(model, protocol, folder, result, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / "measurements")
+    first, second, third = sorted(copied.glob("psnr-*"))
+    first.write_bytes(first.read_bytes()[:-8])
+    second.write_bytes(b"")
+    third.write_bytes(pickle.dumps("not an array"))
+    assert _measure(model, protocol, copied, NAMES, 5) == result
 
 
 def test_goes_on_where_it_was(model, protocol, folder, result, tmp_path):

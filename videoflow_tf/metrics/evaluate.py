@@ -161,17 +161,16 @@ class Evaluation:
                 count = max(metric.num_samples for metric in missing.values())
                 try:
                     how = len(real), protocol.temperature, protocol.seed, index, count
-                    numbers, samples = zip(*self._sampler.batches(context, *how), strict=True)
+                    numbers, samples = map(np.concatenate, zip(*self._sampler.batches(context, *how), strict=True))
+                    for path, metric in missing.items():
+                        last = metric.num_samples - 1
+                        if numbers[last] > last:
+                            save(_lost(path), numbers[last] - last)
+                        known[path] = metric.measure(context, real, samples[: last + 1])
+                        save(path, known[path])
                 except UserError:
                     print()  # The message stands on a line of its own, not behind the progress bar.
                     raise
-                numbers, samples = np.concatenate(numbers), np.concatenate(samples)
-                for path, metric in missing.items():
-                    last = metric.num_samples - 1
-                    if numbers[last] > last:
-                        save(_lost(path), numbers[last] - last)
-                    known[path] = metric.measure(context, real, samples[: last + 1])
-                    save(path, known[path])
             for path, metric in zip(paths, metrics, strict=True):
                 found[metric.name].append(known[path])
                 lost[metric.name] += int(load(_lost(path)) or 0)

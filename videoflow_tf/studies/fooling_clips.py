@@ -56,12 +56,15 @@ def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np
 
 
 def _check_videos(config: VideoFlowConfig, study: StudyArguments, total: int) -> None:
-    """Raises `UserError`, in the words of the study, if there are not so many videos as long as its clips."""
-    length = config.num_context + study.num_frames
+    """Raises `UserError` if there are not so many videos as long as the clips: in words of the study, if half are."""
+
+    def open_videos(count: int) -> None:
+        length = config.num_context + study.num_frames
+        data.eval_videos(config, study.data_dir, study.split, num_videos=count, num_frames=length)
+
+    open_videos(study.num_videos)
     try:
-        data.eval_videos(config, study.data_dir, study.split, num_videos=total, num_frames=length)
+        open_videos(total)
     except UserError as error:
-        if study.same_videos:
-            raise
         of_each = f"num_videos={study.num_videos} real clips and as many generated from other videos"
         raise UserError(f"{of_each} take {total}: {error}; give a smaller --num_videos, or --same_videos") from None
