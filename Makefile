@@ -7,7 +7,7 @@ DEMO := runs/demo
 PRETRAINED := pretrained/shapes_two_frames
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 
-PICTURES := --num_frames=3 --temperature=0.5 --num_samples=3 --num_videos=4
+PICTURES := --num_frames=3 --temperature=0.2 --num_samples=3 --num_videos=4
 
 # Whole files go to a process, so that what a file sets up is set up once.
 PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
@@ -30,7 +30,7 @@ $(VENV)/ready: requirements.txt pyproject.toml
 demo: setup
 	$(BIN)/python launch/sample.py --workdir=$(PRETRAINED) --output_dir=runs/pretrained $(PICTURES)
 	$(BIN)/python launch/train.py --flagfile=launch/demo.flags --workdir=$(DEMO)
-	$(BIN)/python launch/evaluate.py --workdir=$(DEMO) --metrics=bits_per_pixel,legal_futures --temperature=0.5 \
+	$(BIN)/python launch/evaluate.py --workdir=$(DEMO) --metrics=bits_per_pixel,legal_futures --temperature=0.2 \
 	  --num_samples=16 --num_videos=32
 	$(BIN)/python launch/sample.py --workdir=$(DEMO) $(PICTURES)
 
