@@ -54,6 +54,7 @@ def test_startup(tmp_path):
         assert sum(stages) < found[f"{result}_seconds"]["median"]
 
 
+@pytest.mark.slow
 def test_memory(tmp_path):
     found = measured(tmp_path, "--what=memory", "--recompute=step", "--depth=1")
     assert found["imports_peak_gib"] > 0.1

@@ -19,6 +19,7 @@ def test_out_of_sequence(output, workdir):
     assert Image.open(workdir / "eval" / "out_of_sequence_num_videos-3.png").width > 500
 
 
+@pytest.mark.slow
 def test_a_video_of_the_split_and_the_same_as_a_file(output, workdir, tmp_path):
     config = read_config(workdir)
     videos = data.eval_videos(config, None, "test", num_videos=2, num_frames=6)

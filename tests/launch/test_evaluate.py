@@ -72,6 +72,7 @@ def test_temperature_sweep(output, workdir):
     assert not list((workdir / "eval").glob("metrics*"))
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_gives_the_same(workdir, tmp_path):
     other = shutil.copytree(workdir, tmp_path / "undisturbed")
     metrics = "--metrics=bits_per_pixel,psnr,ssim,diversity"

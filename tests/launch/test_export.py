@@ -1,7 +1,10 @@
 import json
 import shutil
 
+import pytest
 
+
+@pytest.mark.slow
 def test_exports_again(output, workdir):
     shutil.rmtree(workdir / "export")
     printed = output("export", f"--workdir={workdir}")

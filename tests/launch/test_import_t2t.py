@@ -41,6 +41,7 @@ def test_the_workdir_has_the_official_numbers(workdir):
     assert [entry.name for entry in workdir.parent.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_evaluate_sample_and_train_take_it(output, workdir):
     before = [v.numpy() for v in load_workdir(workdir)[1].trainable_variables]
     output("evaluate", f"--workdir={workdir}", "--num_videos=2")

@@ -24,6 +24,7 @@ def test_results_go_to_the_output_dir_alone(output, micro_run, tmp_path, name, o
     assert times() == before
 
 
+@pytest.mark.slow
 def test_weights_alone(output, error, micro_run, tmp_path):
     printed = output("export", f"--workdir={micro_run}", f"--weights_dir={tmp_path / 'small'}")
     assert printed.strip() == str(tmp_path / "small")

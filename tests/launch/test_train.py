@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -29,6 +31,7 @@ def test_no_tpu_is_one_line(error, micro_flags, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line(workdir):
     process = subprocess.Popen(
         [sys.executable, "launch/train.py", f"--workdir={workdir}", "--train_steps=100000"],

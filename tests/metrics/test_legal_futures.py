@@ -270,6 +270,7 @@ def test_other_videos_are_one_line(change):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_command_with_and_without_a_sweep(command, micro_run, tmp_path):
     workdir = shutil.copytree(micro_run, tmp_path / "run")
     arguments = [f"--workdir={workdir}", "--metrics=legal_futures", "--num_samples=2", "--num_videos=3"]

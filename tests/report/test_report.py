@@ -43,7 +43,8 @@ def test_page_holds_everything_and_needs_no_network(run, page):
     drawn = [*(run / "samples").glob("*.png"), *(run / "samples").glob("*.gif"), run / "eval" / "metrics.png"]
     last = [path for path in drawn if "step-0000006" in path.name]
     assert last and all(f'alt="{path.name}"' in page for path in [*last, run / "eval" / "metrics.png"])
-    assert page.count("<svg") == 2
+    # Bits per pixel; the norm of the gradient; the reconstruction error; a condition number for each of two levels.
+    assert page.count("<svg") == 5
     for attribute in ('src="http', 'href="http', "url(http", 'src="/'):
         assert attribute not in page
 

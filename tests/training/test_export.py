@@ -37,7 +37,7 @@ np.savez(outputs, **results)
 """
 
 
-@pytest.mark.parametrize("run", ["micro_run", "own_choices_run"])
+@pytest.mark.parametrize("run", ["micro_run", pytest.param("own_choices_run", marks=pytest.mark.slow)])
 def test_runs_with_tensorflow_alone_and_agrees_with_the_model(run, tmp_path, request):
     workdir = request.getfixturevalue(run)
     config, model = load_workdir(workdir)

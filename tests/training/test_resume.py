@@ -172,6 +172,15 @@ def send_at(monkeypatch, number, where, name, count):
     monkeypatch.setattr(where, name, call)
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Tests that are started in the background may ignore it from the start."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_step_under_way(tmp_path, monkeypatch, capsys, number):
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]

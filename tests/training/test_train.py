@@ -105,6 +105,7 @@ def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_confi
     assert not (tmp_path / "run" / "export").exists()
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one_device_does_on_the_joined_batch(micro_config, tmp_path):
     """In processes of their own: logical devices must be there before TensorFlow starts."""
     script = """
