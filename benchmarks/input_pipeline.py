@@ -1,7 +1,7 @@
 """How fast clips come, from every kind of source, beside what training takes: python benchmarks/input_pipeline.py.
 
 Shapes are computed. The others are videos of them, made on the way: a folder of MP4 files, whose decoded frames are in
-memory or (warm) on disk, and the same prepared as a TFDS dataset. Clips of the demo: 6 frames of 32 pixels, 8 a step.
+memory or (warm) on disk, and the same prepared as a TFDS dataset. Clips and batches are those of the demo.
 """
 
 from __future__ import annotations

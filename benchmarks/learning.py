@@ -21,7 +21,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media.charts import Curve, finish, plot_curve
 from videoflow_tf.metrics.legal_futures import LegalFutures
-from videoflow_tf.training.optimizer import Adam
+from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.validation import averaged_weights
 
 # The part of the time in which the rate stays; after it, it falls linearly to zero.
@@ -36,18 +36,12 @@ class Learner:
         self.label, self.config, self.minutes, self.options = label, config, minutes, options
         self.model = VideoFlow(config)
         self.model.initialize(data.init_clips(config, None, num_clips=config.init_batch_size))
-        self.optimizer = Adam(
-            beta_2=config.adam_beta2,
-            global_clipnorm=config.clip_norm or None,
-            use_ema=config.ema_decay > 0,
-            ema_momentum=config.ema_decay,
-        )
+        self.optimizer = make_optimizer(config, learning_rate=0.0)
         self.optimizer.build(self.model.trainable_variables)
         self.model.compile(optimizer=self.optimizer)
         self.step = tf.function(self.model.train_step)
         self.clips = iter(data.train_clips(config, None, batch_size=config.batch_size, start_step=0))
-        self.optimizer.learning_rate = 0.0
-        self.step(next(self.clips))  # Traces, and does not count.
+        self.step(next(self.clips))  # Traces, and does not count: the rate is 0.
         self.spent, self.steps, self.skipped = 0.0, 0, 0
         self.curve: list[dict[str, float]] = []
         videos = data.eval_videos(config, None, "validation", num_videos=options.num_videos)

@@ -84,10 +84,14 @@ def test_studies(workdir, tmp_path):
     assert "16 x 24 grey pixels" in report_page(workdir) and "--frame_size=16x24 --channels=1" in report_page(workdir)
 
 
-@pytest.mark.parametrize("shape", [(24, 16, 1), (16, 24, 3), (16, 16, 1)])
-def test_other_frames_are_refused(make_model, make_video, shape):
+RESIZE, CONVERT = "resize the video or choose another frame_size", "convert its colours or choose other channels"
+
+
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [((24, 16, 1), RESIZE), ((16, 16, 1), RESIZE), ((16, 24, 3), CONVERT), ((16, 16, 3), f"{RESIZE}; {CONVERT}")],
+)
+def test_other_frames_are_refused_with_what_helps(make_model, make_video, shape, remedy):
     model = make_model(frame_size="16x24", channels=1)
-    with refused(
-        "expected frames of 16x24 with 1 channel, got .*; resize the video or choose another frame_size and ch"
-    ):
+    with refused(rf"expected frames of 16x24 with 1 channel, got \({', '.join(map(str, shape))}\); {remedy}$"):
         model.bits_per_pixel(make_video(1, 4, shape))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.fields import checked, field
 from videoflow_tf.registry import COUPLINGS, DATASETS, LATENT_ENCODERS
 
 SPLITS = ("train", "validation", "test")
@@ -18,27 +18,6 @@ STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 MAX_SEED = 2**31 - 1
 
 _ACTIVATIONS = ("gated", "relu")
-
-
-def _field(
-    default: Any,
-    help_text: str,
-    *,
-    least: float = 0,
-    most: float = math.inf,
-    choices: Iterable[str] | None = None,
-    resumable: bool = False,
-    read: Callable[[str, Any], Any] | None = None,
-) -> Any:
-    """A field of the type of its default; `least` and `most` bound a number, `choices` are the values of a string.
-
-    A field of another kind has `read(name, value)`, which gives the value in its one form or raises `UserError`.
-
-    A resumable field says how long a run lasts, how often it reports or how it fits into memory, not what it computes:
-    a run may be taken up again with another value.
-    """
-    metadata = {"help": help_text, "least": least, "most": most, "choices": choices, "resumable": resumable}
-    return dataclasses.field(default=default, metadata=metadata | {"read": read})
 
 
 def _read_frame_size(name: str, value: Any) -> int | str:
@@ -68,135 +47,133 @@ def _read_text(name: str, value: Any) -> str:
 class FlowConfig:
     """The flow between a frame and its latents."""
 
-    frame_size: str | int = _field(
+    frame_size: str | int = field(
         64, "height and width of a frame, in pixels: 64, or 48x64 (height x width)", read=_read_frame_size
     )
-    channels: int = _field(3, "colour components of a pixel: 3 (RGB), or 1 (grey)")
-    levels: int = _field(
+    channels: int = field(3, "colour components of a pixel: 3 (RGB), or 1 (grey)")
+    levels: int = field(
         3, "levels of the multi-scale flow; height and width must divide by 2**levels", least=1, most=16
     )
-    depth: int = _field(24, "flow steps per level", least=1)
-    coupling: str = _field("affine", "coupling layer", choices=COUPLINGS)
-    coupling_width: int = _field(512, "hidden channels of a coupling network", least=1)
-    coupling_activation: str = _field("gated", "second activation of a coupling network", choices=_ACTIVATIONS)
-    coupling_dropout: float = _field(0.0, "dropout rate in coupling networks (training only)", most=0.999)
+    depth: int = field(24, "flow steps per level", least=1)
+    coupling: str = field("affine", "coupling layer", choices=COUPLINGS)
+    coupling_width: int = field(512, "hidden channels of a coupling network", least=1)
+    coupling_activation: str = field("gated", "second activation of a coupling network", choices=_ACTIVATIONS)
+    coupling_dropout: float = field(0.0, "dropout rate in coupling networks (training only)", most=0.999)
 
 
 @dataclasses.dataclass(frozen=True)
 class PriorConfig:
     """The prior over latents in time."""
 
-    conditional: bool = _field(True, "condition on past frames; false: every frame by itself, as an image model")
-    latent_encoder: str = _field(
+    conditional: bool = field(True, "condition on past frames; false: every frame by itself, as an image model")
+    latent_encoder: str = field(
         "conv3d", "network from past latents to the Gaussian over the present one", choices=LATENT_ENCODERS
     )
-    latent_encoder_depth: int = _field(5, "residual (or conv) blocks of the latent encoder")
-    latent_encoder_width: int = _field(256, "hidden channels of the latent encoder", least=1)
-    latent_activation: str = _field("gated", "second activation in a block of the conv3d encoder", choices=_ACTIVATIONS)
-    latent_dilations: tuple[int, ...] = _field(
+    latent_encoder_depth: int = field(5, "residual (or conv) blocks of the latent encoder")
+    latent_encoder_width: int = field(256, "hidden channels of the latent encoder", least=1)
+    latent_activation: str = field("gated", "second activation in a block of the conv3d encoder", choices=_ACTIVATIONS)
+    latent_dilations: tuple[int, ...] = field(
         (1, 2, 4), "spatial dilations of the conv3d encoder's branches; those larger than the latent are left out"
     )
-    latent_architecture: str = _field(
+    latent_architecture: str = field(
         "residual", "network of the conv2d encoder", choices=("single_conv", "residual", "conv_blocks")
     )
-    latent_pre_output_channels: int = _field(
-        512, "width of the last block of the conv2d encoder's conv_blocks", least=1
-    )
-    latent_encoder_input: str = _field(
+    latent_pre_output_channels: int = field(512, "width of the last block of the conv2d encoder's conv_blocks", least=1)
+    latent_encoder_input: str = field(
         "latents",
         "what the conv3d encoder sees of a past frame: its latents at the level; or what goes on up from there, too",
         choices=("latents", "level"),
     )
-    num_past_latents: int = _field(3, "past latents that the conv3d and conv2d encoders see", least=1)
-    condition_on_first_frame: bool = _field(
+    num_past_latents: int = field(3, "past latents that the conv3d and conv2d encoders see", least=1)
+    condition_on_first_frame: bool = field(
         False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
     )
-    latent_skip: bool = _field(True, "add the last latent to the predicted mean")
-    latent_noise: float = _field(0.0, "standard deviation of Gaussian noise on the encoder's input (training only)")
-    latent_dropout: float = _field(0.0, "dropout rate in the conv3d encoder (training only)", most=0.999)
-    pointwise_scale: str = _field(
+    latent_skip: bool = field(True, "add the last latent to the predicted mean")
+    latent_noise: float = field(0.0, "standard deviation of Gaussian noise on the encoder's input (training only)")
+    latent_dropout: float = field(0.0, "dropout rate in the conv3d encoder (training only)", most=0.999)
+    pointwise_scale: str = field(
         "level",
         "where the pointwise encoder takes sigma from, below the top level",
         choices=("level", "past", "standard"),
     )
-    learn_top_scale: bool = _field(False, "train the pointwise encoder's sigma at the top level")
-    top_prior: str = _field("learned", "top prior of a frame without a past", choices=("learned", "standard"))
-    score_context: bool = _field(False, "score the context frames too, and count them in bits per pixel")
-    pretrain_steps: int = _field(0, "steps at the start in which no frame is conditioned on its past")
+    learn_top_scale: bool = field(False, "train the pointwise encoder's sigma at the top level")
+    top_prior: str = field("learned", "top prior of a frame without a past", choices=("learned", "standard"))
+    score_context: bool = field(False, "score the context frames too, and count them in bits per pixel")
+    pretrain_steps: int = field(0, "steps at the start in which no frame is conditioned on its past")
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Pixels, clips and the dataset."""
 
-    n_bits: int = _field(8, "bits per colour component kept of the video", least=1, most=8)
-    pixel_scaling: str = _field(
+    n_bits: int = field(8, "bits per colour component kept of the video", least=1, most=8)
+    pixel_scaling: str = field(
         "exact", "exact: (v + u)/2^n - 0.5; official: v/(2^n - 1) - 0.5 + u/2^n", choices=("exact", "official")
     )
-    dequantization: str = _field(
+    dequantization: str = field(
         "uniform",
         "noise within the bins of the pixels: uniform, or learned with the model (Flow++), a tighter bound",
         choices=("uniform", "variational"),
     )
-    dequantization_depth: int = _field(2, "flow steps of the variational dequantisation", least=1)
-    dequantization_width: int = _field(32, "hidden channels of the variational dequantisation", least=1)
-    num_context: int = _field(3, "frames given")
-    num_train_frames: int = _field(4, "frames of a training patch, context included", least=1)
-    num_eval_frames: int = _field(13, "frames of an evaluated clip, context included", least=1)
-    dataset: str = _field(
+    dequantization_depth: int = field(2, "flow steps of the variational dequantisation", least=1)
+    dequantization_width: int = field(32, "hidden channels of the variational dequantisation", least=1)
+    num_context: int = field(3, "frames given")
+    num_train_frames: int = field(4, "frames of a training patch, context included", least=1)
+    num_eval_frames: int = field(13, "frames of an evaluated clip, context included", least=1)
+    dataset: str = field(
         "bair",
         "what to train and evaluate on: moving shapes; BAIR; videos (the files in data_dir); tfds:NAME[:FEATURE]",
         choices=DATASETS,
         read=_read_dataset,
     )
-    fit: str = _field("crop", "how a frame of another form is made to fit", choices=("crop", "pad", "stretch"))
-    frame_stride: int = _field(1, "a clip has every n-th frame of a stored video", least=1)
-    camera: str = _field("image_aux1", "camera of BAIR", choices=("image_aux1", "image_main"))
-    cache_dir: str = _field("", "folder to keep decoded videos in; default: in memory", read=_read_text, resumable=True)
-    shapes_background: str = _field("black", "background of the generated shapes", choices=("black", "grey"))
-    shapes_count: int = _field(1, "generated shapes in a video, side by side at its start", least=1, most=4)
-    shapes_occluder: bool = _field(False, "a white band around the middle, behind which the generated shapes pass")
-    shapes_bounce: bool = _field(False, "generated shapes turn at the edges of the frame instead of leaving it")
+    fit: str = field("crop", "how a frame of another form is made to fit", choices=("crop", "pad", "stretch"))
+    frame_stride: int = field(1, "a clip has every n-th frame of a stored video", least=1)
+    camera: str = field("image_aux1", "camera of BAIR", choices=("image_aux1", "image_main"))
+    cache_dir: str = field("", "folder to keep decoded videos in; default: in memory", read=_read_text, resumable=True)
+    shapes_background: str = field("black", "background of the generated shapes", choices=("black", "grey"))
+    shapes_count: int = field(1, "generated shapes in a video, side by side at its start", least=1, most=4)
+    shapes_occluder: bool = field(False, "a white band around the middle, behind which the generated shapes pass")
+    shapes_bounce: bool = field(False, "generated shapes turn at the edges of the frame instead of leaving it")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """Training: batches, memory, the optimizer, how long and how often."""
 
-    batch_size: int = _field(5, "clips per replica and step", least=1)
-    accumulate_steps: int = _field(
+    batch_size: int = field(5, "clips per replica and step", least=1)
+    accumulate_steps: int = field(
         1, "parts of a batch that are computed one after the other, to save memory", least=1, resumable=True
     )
-    recompute: str = _field(
+    recompute: str = field(
         "none",
         "what the gradient computes again instead of keeping it: saves memory, not time",
         choices=("none", "coupling", "step"),
         resumable=True,
     )
-    precision: str = _field(
+    precision: str = field(
         "float32",
         "of the networks; flow, log-dets and likelihood are always float32",
         choices=("float32", "mixed_bfloat16"),
     )
-    init_batch_size: int = _field(128, "clips of the data-dependent initialisation", least=1)
-    train_steps: int = _field(600_000, "steps to train in all", resumable=True)
-    learning_rate: float = _field(3e-4, "Adam's rate after the warm-up")
-    adam_beta2: float = _field(0.999, "decay of Adam's average of squared gradients", most=0.999999)
-    warmup_steps: int = _field(10_000, "steps of linear warm-up")
-    decay_from: int = _field(0, "first step of the linear decay to zero")
-    decay_until: int = _field(0, "step at which the decay reaches zero; 0: no decay")
-    clip_norm: float = _field(0.0, "gradients are scaled down to this global norm; 0: never")
-    ema_decay: float = _field(
+    init_batch_size: int = field(128, "clips of the data-dependent initialisation", least=1)
+    train_steps: int = field(600_000, "steps to train in all", resumable=True)
+    learning_rate: float = field(3e-4, "Adam's rate after the warm-up")
+    adam_beta2: float = field(0.999, "decay of Adam's average of squared gradients", most=0.999999)
+    warmup_steps: int = field(10_000, "steps of linear warm-up")
+    decay_from: int = field(0, "first step of the linear decay to zero")
+    decay_until: int = field(0, "step at which the decay reaches zero; 0: no decay")
+    clip_norm: float = field(0.0, "gradients are scaled down to this global norm; 0: never")
+    ema_decay: float = field(
         0.0, "decay of the moving average of the weights used to evaluate and export; 0: none", most=0.999999
     )
-    checkpoint_every: int = _field(1_000, "steps between checkpoints", least=1, resumable=True)
-    keep_checkpoints: int = _field(3, "newest checkpoints kept, besides the best one", least=1, resumable=True)
-    eval_every: int = _field(5_000, "steps between evaluations on the validation split", least=1, resumable=True)
-    eval_videos: int = _field(64, "validation videos per evaluation, at most", least=1, resumable=True)
-    stop_after: int = _field(
+    checkpoint_every: int = field(1_000, "steps between checkpoints", least=1, resumable=True)
+    keep_checkpoints: int = field(3, "newest checkpoints kept, besides the best one", least=1, resumable=True)
+    eval_every: int = field(5_000, "steps between evaluations on the validation split", least=1, resumable=True)
+    eval_videos: int = field(64, "validation videos per evaluation, at most", least=1, resumable=True)
+    stop_after: int = field(
         0, "stop after so many evaluations in a row that were not better than one before; 0: never", resumable=True
     )
-    seed: int = _field(0, "seed of everything random", most=MAX_SEED)
+    seed: int = field(0, "seed of everything random", most=MAX_SEED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,8 +185,8 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
     """
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        for declared in dataclasses.fields(self):
+            object.__setattr__(self, declared.name, checked(declared, getattr(self, declared.name)))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -291,11 +268,11 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
         return PRESETS[name]
 
 
-_FIELDS = {field.name: field for field in dataclasses.fields(VideoFlowConfig)}
+_FIELDS = {declared.name: declared for declared in dataclasses.fields(VideoFlowConfig)}
 
 # Which fields are about what.
 PARTS: dict[str, tuple[str, ...]] = {
-    part: tuple(field.name for field in dataclasses.fields(fields))
+    part: tuple(declared.name for declared in dataclasses.fields(fields))
     for part, fields in {
         "flow": FlowConfig,
         "prior": PriorConfig,
@@ -329,34 +306,6 @@ def check_names(values: Iterable[str]) -> None:
         if name not in _FIELDS:
             near = difflib.get_close_matches(str(name), _FIELDS, n=1)
             raise UserError(f"unknown configuration field {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
-
-
-def _checked(field: dataclasses.Field, value: Any) -> Any:
-    """`value` in the type of the field, or a `UserError` with got and expected."""
-    name, expected = field.name, type(field.default)
-    if field.metadata["read"] is not None:
-        value = field.metadata["read"](name, value)
-    elif expected is bool:
-        if not isinstance(value, bool):
-            raise UserError(f"{name} must be true or false, got {value!r}")
-    elif expected is str:
-        choices = tuple(field.metadata["choices"])
-        if value not in choices:
-            raise UserError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
-    elif expected is tuple:
-        if not isinstance(value, list | tuple) or not all(type(v) is int and v > 0 for v in value):
-            raise UserError(f"{name} must be a list of positive whole numbers, got {value!r}")
-        value = tuple(value)
-    else:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole or (expected is float and isinstance(value, float))):
-            raise UserError(f"{name} must be {'a whole number' if expected is int else 'a number'}, got {value!r}")
-        value = expected(value)
-        least, most = field.metadata["least"], field.metadata["most"]
-        if not (math.isfinite(value) and least <= value <= most):
-            bound = f"at least {least}" if most == math.inf else f"between {least} and {most}"
-            raise UserError(f"{name} must be {bound}, got {value}")
-    return value
 
 
 _BAIR = VideoFlowConfig()

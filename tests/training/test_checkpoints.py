@@ -206,8 +206,8 @@ def test_checkpoints_from_after_a_step_are_set_aside_whole(workdir):
 def test_a_damaged_list_of_tensorflow_stops_nothing_and_costs_no_checkpoint(workdir, make_model, content):
     folder = workdir / "checkpoints"
     (folder / "checkpoint").write_bytes(content)
-    model = make_model("float32")
-    saver = checkpoints.Checkpoints(model, make_optimizer(model.config), workdir, keep=1)
+    model = make_model("float32", keep_checkpoints=1)
+    saver = checkpoints.Checkpoints(model, make_optimizer(model.config), workdir)
     for step in (8, 9):
         model.step.assign(step)
         saver.save()

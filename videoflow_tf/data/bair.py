@@ -61,5 +61,4 @@ class Bair(tfds_videos.TfdsVideos):
     frame_size = 64
 
     def __init__(self, config: VideoFlowConfig, data_dir: str | Path) -> None:
-        open_dataset(data_dir)
-        self._open(config, version_dir(data_dir), NAME, config.camera)
+        self._open(config, open_dataset(data_dir), NAME, config.camera)

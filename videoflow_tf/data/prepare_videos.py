@@ -27,10 +27,9 @@ from tqdm import tqdm
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data import tfds_videos
 from videoflow_tf.data.recordings import Recording
-from videoflow_tf.data.source import local_folder
 from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import sole_user
+from videoflow_tf.files import local_path, sole_user
 
 VERSION = "1.0.0"
 _CACHE, _SCRATCH = "incomplete.decoded", "incomplete.writing."
@@ -64,7 +63,7 @@ def prepare(
     """
     if not re.fullmatch(r"[a-zA-Z]\w*", name):
         raise UserError(f"name={name} must be letters, digits and underscores, a letter first")
-    input_dir, data_dir = local_folder(input_dir, "input"), local_folder(data_dir, "data_dir")
+    input_dir, data_dir = local_path(input_dir), local_path(data_dir)
     # Two frames are the shortest clip: one given, one to predict.
     frames = {"num_context": 1, "num_train_frames": 2, "num_eval_frames": 2, "levels": 1}
     look = {"frame_size": frame_size, "channels": channels, "fit": fit}

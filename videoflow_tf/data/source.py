@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import local_path
 from videoflow_tf.registry import DATASETS
 
 
@@ -70,7 +71,7 @@ def open_source(config: VideoFlowConfig, data_dir: str | Path | None) -> Source:
     if kind.needs_data_dir:
         if not data_dir:
             raise UserError(f"dataset={config.dataset} needs --data_dir, the folder that holds it")
-        data_dir = local_folder(data_dir, "data_dir")
+        data_dir = local_path(data_dir)
     elif data_dir is not None:
         raise UserError(
             f"data_dir={data_dir} has no effect: dataset={config.dataset} is generated; leave it out, or train on the "
@@ -100,10 +101,3 @@ def fitting_dataset(frame_size: int | str) -> str:
     """The name of the first dataset whose frames all have that size, or else of the first that has frames of any."""
     sizes = {name: DATASETS[name].frame_size for name in DATASETS}
     return next(name for wanted in (frame_size, None) for name, size in sizes.items() if size == wanted)
-
-
-def local_folder(folder: str | Path, name: str) -> Path:
-    """The path of a folder given as the argument `name`; raises `UserError` if it is an address of the network."""
-    if "://" in str(folder):
-        raise UserError(f"{name}={folder} is an address; download it, and give the folder it lies in")
-    return Path(folder).expanduser()

@@ -39,16 +39,16 @@ class TfdsVideos(StoredVideos):
         name, _, feature = of_kind.partition(":")
         if not name:
             raise UserError("dataset=tfds needs a name: tfds:NAME, or tfds:NAME:FEATURE")
-        self._open(config, find_dataset(data_dir, name), name, feature or None)
-
-    def _open(self, config: VideoFlowConfig, folder: Path, name: str, feature: str | None) -> None:
-        """Opens the dataset that TFDS keeps in `folder`."""
-        super().__init__(config)
+        folder = find_dataset(data_dir, name)
         fault = find_fault(folder)
         if fault:
             raise UserError(f"{fault}; prepare {name} again")
-        with without_warnings():
-            self._builder = builder_from(folder)
+        self._open(config, builder_from(folder), name, feature or None)
+
+    def _open(self, config: VideoFlowConfig, builder: Any, name: str, feature: str | None) -> None:
+        """Opens the complete dataset of a `tfds.core.DatasetBuilder`."""
+        super().__init__(config)
+        self._builder, folder = builder, Path(builder.data_dir)
         self._feature = _find_feature(self._builder.info.features, feature, name)
         self.place = f"{name}, {self._feature}, in {folder}"
         shape = self._builder.info.features.get_tensor_info()[self._feature].shape

@@ -112,7 +112,13 @@ def checked_video(
         got = tf.shape(video)[2:]
         holds = tf.reduce_all(tf.equal(got, frame_shape))
     expected = f"expected frames of {height}x{width} with {channels} channel{'s' * (channels > 1)}"
-    video = require(video, holds, expected, got, "resize the video or choose another frame_size and channels")
+    height_and_width, colours = video.shape[2:4].as_list(), video.shape[4]
+    remedies = {  # Where the form is known at run time alone, both.
+        "resize the video or choose another frame_size": height_and_width != [height, width],
+        "convert its colours or choose other channels": colours != channels,
+    }
+    remedy = "; ".join(text for text, needed in remedies.items() if needed)
+    video = require(video, holds, expected, got, remedy)
     got = sizes(video, 1)[0]
     video = require(video, got >= 1, "expected at least 1 video", got, "the batch is empty")
     if least_frames > 0:

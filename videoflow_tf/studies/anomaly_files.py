@@ -19,7 +19,6 @@ from videoflow_tf.studies.files import file_label, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
 
 _DEFAULT_VIDEOS = 64
-_MOST_FRAMES = 1000
 
 
 @takes(AnomalyArguments)
@@ -60,7 +59,7 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     """The name of the files, the curve under the film strip and the scores of the frames of a video."""
     config, seed, file, index = model.config, arguments.seed, arguments.video_file, arguments.video
     if file is not None:
-        frames, settings = read_frames(file, config, arguments.max_frames or _MOST_FRAMES)
+        frames, settings = read_frames(file, config, arguments.max_frames)
         name, where = arguments.result_name("anomaly", video_file=file_label(settings)), {"dataset": None}
     else:
         length = {"num_videos": index + 1, "num_frames": arguments.max_frames}

@@ -16,20 +16,21 @@ from videoflow_tf.media.video_files import read_video
 from videoflow_tf.metrics.measurements import file_digest
 
 _LONGEST_NAME = 60
+_MOST_FRAMES = 1000
 
 
-def read_frames(file: str | Path, config: VideoFlowConfig, max_frames: int) -> tuple[np.ndarray, dict[str, Any]]:
+def read_frames(file: str | Path, config: VideoFlowConfig, max_frames: int | None) -> tuple[np.ndarray, dict[str, Any]]:
     """The first frames of a file as the model takes them, and what a protocol says of the file.
 
     What is wrong with a damaged file is said on stderr and stands in the protocol.
 
     Returns:
-      uint8 [T, H, W, C], T from 1 to `max_frames`; JSON values.
+      uint8 [T, H, W, C], T from 1 to `max_frames`, 1000 where that is None; JSON values.
 
     Raises:
       UserError: as `read_video`.
     """
-    frames, problems, *_ = read_video(file, config.frame_shape, max_frames)
+    frames, problems, *_ = read_video(file, config.frame_shape, max_frames or _MOST_FRAMES)
     if problems:
         print(one_line(f"warning: {file} is damaged: {'; '.join(problems)}"), file=sys.stderr)
     of_file = {"video_file": str(file), "video_digest": file_digest(file)}

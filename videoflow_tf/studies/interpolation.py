@@ -24,8 +24,6 @@ from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.studies.files import file_label, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
 
-_MOST_FRAMES = 1000  # Of a file, where nobody says how many.
-
 
 class Interpolation(NamedTuple):
     """What lies between two frames."""
@@ -118,7 +116,7 @@ def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.nda
 
 def _ends_of_files(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
     """As `read_ends`, of files; of a single one both ends."""
-    file, other, length = arguments.video_file, arguments.other_file, arguments.num_frames or _MOST_FRAMES
+    file, other, length = arguments.video_file, arguments.other_file, arguments.num_frames
     first, of_first = read_frames(file, model.config, length if other is None else 1)
     last, of_last = (first, of_first) if other is None else read_frames(other, model.config, length)
     if other is None and len(first) == 1:

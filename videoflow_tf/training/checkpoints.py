@@ -21,7 +21,6 @@ from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
 from videoflow_tf.workdir import run_config, saved_checkpoints, write_config
 
-_KEPT_CHECKPOINTS = 3
 # What TensorFlow raises for files that are missing, cut short or changed, or of another model.
 _READ_ERRORS = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
 
@@ -29,12 +28,15 @@ _READ_ERRORS = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, Val
 class Checkpoints:
     """Saves and restores the model, its step and the optimizer of a run."""
 
-    def __init__(self, model: VideoFlow, optimizer: Adam, workdir: str | Path, keep: int = _KEPT_CHECKPOINTS) -> None:
-        """`keep`: how many of the newest checkpoints to keep, besides the best."""
+    def __init__(self, model: VideoFlow, optimizer: Adam, workdir: str | Path) -> None:
+        """The newest `keep_checkpoints` of the model's configuration are kept, besides the best."""
         self._step, self._saved_step = model.step, None
         self._checkpoint = tf.train.Checkpoint(**_state(model), optimizer=optimizer)
         folder = Path(workdir) / "checkpoints"
-        self._latest, self._best = self._manager(folder, keep), self._manager(folder / "best", 1)
+        self._latest, self._best = (
+            self._manager(folder, model.config.keep_checkpoints),
+            self._manager(folder / "best", 1),
+        )
 
     def save(self) -> None:
         """Writes a checkpoint named by the step, if it is not saved; of those that this run wrote the oldest goes.

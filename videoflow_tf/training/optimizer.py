@@ -96,10 +96,14 @@ class Adam(tf_keras.optimizers.Adam):
         super().finalize_variable_values(var_list)
 
 
-def make_optimizer(config: VideoFlowConfig) -> Adam:
-    """The optimizer of `config`, not built: a moving average starts from the weights of the time of `build`."""
+def make_optimizer(config: VideoFlowConfig, learning_rate: float | None = None) -> Adam:
+    """The optimizer of `config`, not built: a moving average starts from the weights of the time of `build`.
+
+    `learning_rate`: a number that may be set to another later, instead of the schedule of `config`.
+    """
+    schedule = LearningRate(config.learning_rate, config.warmup_steps, config.decay_from, config.decay_until)
     return Adam(
-        LearningRate(config.learning_rate, config.warmup_steps, config.decay_from, config.decay_until),
+        schedule if learning_rate is None else learning_rate,
         beta_2=config.adam_beta2,
         global_clipnorm=config.clip_norm or None,
         use_ema=config.ema_decay > 0,

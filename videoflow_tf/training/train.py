@@ -86,7 +86,7 @@ def train(
             _write_start(workdir, saved, config, step)
         if finished is None:
             model = _make_model(config, data_dir, strategy, jit_compile, begins_with, checkpoint, new=start is None)
-            saver = checkpoints.Checkpoints(model, model.optimizer, workdir, config.keep_checkpoints)
+            saver = checkpoints.Checkpoints(model, model.optimizer, workdir)
             if chief:
                 validations.write()
             if chief and start is None:
