@@ -13,7 +13,7 @@ from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.workdir import run_config
 
 cli.define_flags(EvaluateArguments)
-_SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the SavedModel --i3d_path on two known clips.")
+_SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the network of fvd on two known clips.")
 
 
 def main() -> None:
@@ -31,10 +31,11 @@ def main() -> None:
 
 def _self_check() -> None:
     cli.load_tensorflow()
-    from videoflow_tf.metrics.fvd import I3D, SELF_CHECK_VALUE, self_check
+    from videoflow_tf.metrics.fvd import SELF_CHECK_VALUE, self_check
+    from videoflow_tf.metrics.i3d import I3D
 
     distance = self_check(I3D(cli.FLAGS.i3d_path))
-    print(f"FVD of all-black and all-white clips: {distance:.2f}; the real weights give about {SELF_CHECK_VALUE:g}")
+    print(f"FVD of all-black and all-white clips: {distance:.2f}; the weights of I3D give {SELF_CHECK_VALUE:g}")
 
 
 if __name__ == "__main__":

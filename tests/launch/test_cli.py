@@ -91,6 +91,7 @@ PATHS = {
     "fooling_study": ["workdir", "data_dir", "output_dir"],
     "import_t2t": ["checkpoint", "hparams", "workdir"],
     "prepare_bair": ["data_dir", "archive"],
+    "prepare_i3d": ["archive"],
 }
 
 

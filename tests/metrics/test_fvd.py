@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.checks import refused
 from tests.conftest import TINY
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.fvd import FVD, I3D, frechet_distance, self_check
+from videoflow_tf.metrics.fvd import FVD, frechet_distance, self_check
+from videoflow_tf.metrics.i3d import I3D
 from videoflow_tf.training.checkpoints import load_workdir
 
 CONFIG = TINY.replace(frame_size=64, num_past_latents=1, num_context=1)
@@ -148,13 +150,18 @@ def test_refuses_short_clips_and_a_single_video(i3d):
         FVD(1, i3d, True).check(CONFIG, 8, 1)
 
 
-@pytest.mark.parametrize("given", [None, "nowhere"])
-def test_refuses_without_the_network(given):
-    with pytest.raises(
-        UserError, match=r"--i3d_path.*download https://tfhub\.dev/deepmind/i3d-kinetics-400/1"
-    ) as error:
-        I3D(given)
-    assert "\n" not in str(error.value)
+def test_refuses_without_the_network(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with refused("^FVD needs the network I3D: run launch/prepare_i3d.py once$"):
+        I3D()
+    with refused("^FVD finds no SavedModel in --i3d_path=nowhere: run launch/prepare_i3d.py once and leave it out$"):
+        I3D("nowhere")
+
+
+def test_the_prepared_network_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = _stand_in(tmp_path / "videoflow_tf" / "i3d_kinetics_400", False)
+    assert I3D().digest == I3D(folder).digest
 
 
 def test_refuses_another_saved_model(tmp_path):
@@ -194,4 +201,4 @@ def test_self_check_command(command, tmp_path):
     done = command("evaluate", "--self_check", f"--i3d_path={_stand_in(tmp_path / 'i3d', True)}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("FVD of all-black and all-white clips: 24.0")
-    assert "the real weights give about 131" in done.stdout
+    assert "the weights of I3D give 133.9" in done.stdout

@@ -45,7 +45,7 @@ class EvaluateArguments(RunArguments):
         1, "Noise draws for bits_per_pixel; 2 and more: the importance-weighted bound too.", lower_bound=1
     )
     vgg_weights: str | None = argument(None, "Keras's VGG16 weights without top (.h5), for vgg_*.", path=True)
-    i3d_path: str | None = argument(None, "Folder of the SavedModel I3D (Kinetics-400), for fvd.", path=True)
+    i3d_path: str | None = argument(None, "Folder of I3D, for fvd; default: what prepare_i3d.py wrote.", path=True)
     fvd_draws: int = argument(5, "FVD is measured so many times, on one sample of each video.", lower_bound=1)
     fvd_context: bool = argument(True, "Whether the given frames are part of the clips that fvd sees.")
     batch_size: int = argument(16, "Videos or samples at a time; matters to memory and speed only.", lower_bound=1)
