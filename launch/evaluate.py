@@ -1,7 +1,7 @@
 """Measures a trained model: python launch/evaluate.py --workdir=W [--data_dir=D] [--metrics=...] -> W/eval.
 
-Metrics: bits_per_pixel; on samples psnr, ssim, vgg_cosine (best, mean and worst sample), fvd, diversity, vgg_diversity,
-legal_futures (moving shapes alone).
+Metrics: bits_per_pixel; on samples psnr, ssim, lpips, vgg_cosine (best, mean and worst sample), fvd, diversity,
+vgg_diversity, legal_futures (moving shapes alone). lpips and fvd need prepare_lpips.py and prepare_i3d.py once.
 Writes W/eval/metrics.json and .png; with --temperatures temperature_sweep.json and .png. What differs from the defaults
 is in their names: no result replaces another. Started again after an interruption, it goes on where it was.
 """

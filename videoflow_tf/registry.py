@@ -88,6 +88,7 @@ METRICS = Registry(
         "bits_per_pixel": "videoflow_tf.metrics.likelihood:BitsPerPixel",
         "psnr": "videoflow_tf.metrics.similarity:PSNR",
         "ssim": "videoflow_tf.metrics.similarity:SSIM",
+        "lpips": "videoflow_tf.metrics.lpips:LPIPS",
         "vgg_cosine": "videoflow_tf.metrics.vgg_metrics:VGGCosine",
         "fvd": "videoflow_tf.metrics.fvd:FVD",
         "diversity": "videoflow_tf.metrics.diversity:Diversity",

@@ -92,6 +92,7 @@ PATHS = {
     "import_t2t": ["checkpoint", "hparams", "workdir"],
     "prepare_bair": ["data_dir", "archive"],
     "prepare_i3d": ["archive"],
+    "prepare_lpips": ["archive"],
 }
 
 

@@ -106,17 +106,28 @@ def test_killed_and_started_again_gives_the_same(workdir, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metrics=psnr,lpips"], "error: there is no metric 'lpips'; --metrics is a list of bits_per_pixel, psnr"),
+        (["--metrics=psnr,mse"], "error: there is no metric 'mse'; --metrics is a list of bits_per_pixel, psnr"),
         (["--metrics=vgg_cosine"], "error: VGG16 needs --vgg_weights: download https://"),
         (["--metrics=psnr,fvd", "--i3d_path=nowhere"], "error: FVD finds no SavedModel in --i3d_path=nowhere"),
-        (["--self_check"], "error: FVD needs the network I3D: run launch/prepare_i3d.py once"),
         (["--metrics=psnr", "--temperatures=0,warm"], "error: --temperatures=0,warm must be numbers"),
         (["--temperatures=0,1"], "error: --temperatures is about samples, bits_per_pixel is not"),
         (["--metrics=diversity", "--num_samples=1"], "error: diversity compares samples with each other"),
         (["--num_frames=0", "--metrics=psnr"], "error: flag --num_frames=0"),
     ],
 )
-def test_refuses_before_anything_is_sampled(error, micro_run, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # With no network in it.
+def test_refuses_before_anything_is_sampled(error, micro_run, arguments, message):
     assert error("evaluate", f"--workdir={micro_run}", *arguments).startswith(message)
+    assert not (micro_run / "eval").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--self_check"], "FVD needs the network I3D: run launch/prepare_i3d.py once"),
+        (["--metrics=psnr,lpips"], "LPIPS needs its networks: run launch/prepare_lpips.py once"),
+    ],
+)
+def test_networks_that_are_not_prepared(error, micro_run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert error("evaluate", f"--workdir={micro_run}", *arguments) == f"error: {message}\n"
     assert not (micro_run / "eval").exists()

@@ -45,6 +45,7 @@ class EvaluateArguments(RunArguments):
         1, "Noise draws for bits_per_pixel; 2 and more: the importance-weighted bound too.", lower_bound=1
     )
     vgg_weights: str | None = argument(None, "Keras's VGG16 weights without top (.h5), for vgg_*.", path=True)
+    lpips_network: str = argument("alex", "Network of lpips: AlexNet or VGG16.", enum_values=("alex", "vgg"))
     i3d_path: str | None = argument(None, "Folder of I3D, for fvd; default: what prepare_i3d.py wrote.", path=True)
     fvd_draws: int = argument(5, "FVD is measured so many times, on one sample of each video.", lower_bound=1)
     fvd_context: bool = argument(True, "Whether the given frames are part of the clips that fvd sees.")

@@ -16,11 +16,13 @@ _SSIM_WINDOW = 11  # Pixels: tf.image.ssim's Gaussian window.
 
 
 class Similarity(SampleMetric):
-    """A value per sample and frame, the higher the more alike: a measurement is float32 [S, N].
+    """A value per sample and frame, the higher the more alike unless told: a measurement is float32 [S, N].
 
     Which sample of a video is the best and which the worst is decided by its mean over the frames, for each metric by
     itself, as in the evaluation of the official code; `mean` is that over all samples.
     """
+
+    higher_is_better = True
 
     @classmethod
     def text(cls, value: float) -> str:
@@ -30,11 +32,12 @@ class Similarity(SampleMetric):
     def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
         """`best`, `mean` and `worst`, each as `curve_statistics` has it; measurements: [V, S, N]."""
         means = measurements.mean(axis=2, dtype=np.float64)  # [V, S]
-        videos = np.arange(len(measurements))
+        videos, highest, lowest = np.arange(len(measurements)), means.argmax(axis=1), means.argmin(axis=1)
+        best, worst = (highest, lowest) if self.higher_is_better else (lowest, highest)
         return {
-            "best": curve_statistics(measurements[videos, means.argmax(axis=1)]),
+            "best": curve_statistics(measurements[videos, best]),
             "mean": curve_statistics(measurements.mean(axis=1, dtype=np.float64)),
-            "worst": curve_statistics(measurements[videos, means.argmin(axis=1)]),
+            "worst": curve_statistics(measurements[videos, worst]),
         }
 
 
