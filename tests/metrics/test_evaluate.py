@@ -175,7 +175,7 @@ def test_from_python(micro_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"metrics": ["psnr", "lpips"]}, "no metric 'lpips'.*vgg_cosine"),
+        ({"metrics": ["psnr", "mse"]}, "no metric 'mse'.*vgg_cosine"),
         ({"metrics": []}, "--metrics is empty"),
         ({"metrics": ["psnr"], "temperatures": [0.5, -1]}, "--temperatures=0.5,-1 must be"),
         ({"temperatures": [0.5]}, "bits_per_pixel is not: give for example --metrics=psnr"),
