@@ -146,8 +146,9 @@ def define_flags(arguments: type[Any]) -> None:
 def arguments_from_flags(arguments: type[Arguments]) -> Arguments:
     """The arguments that the flags give, an object of that class; raises `UserError` if a required one is missing."""
     given = {field.name: FLAGS[field.name].value for field in dataclasses.fields(arguments)}
-    if given["workdir"] is None:
-        raise UserError("--workdir is required")
+    for field in dataclasses.fields(arguments):
+        if field.default is dataclasses.MISSING and given[field.name] is None:
+            raise UserError(f"--{field.name} is required")
     return arguments(**given)
 
 

@@ -1,5 +1,8 @@
 """Measures a trained model: python launch/evaluate.py --workdir=W [--data_dir=D] [--metrics=...] -> W/eval.
 
+Or any other model: --predictor=package.module:function, on the data of the run W; or samples that are drawn already:
+--predictions=FILE.npz.
+
 Metrics: bits_per_pixel; on samples psnr, ssim, lpips, vgg_cosine (best, mean and worst sample), fvd, diversity,
 vgg_diversity, legal_futures (moving shapes alone). lpips and fvd need prepare_lpips.py and prepare_i3d.py once.
 Writes W/eval/metrics.json and .png; with --temperatures temperature_sweep.json and .png. What differs from the defaults
@@ -22,7 +25,8 @@ def main() -> None:
         return
     arguments = cli.arguments_from_flags(EvaluateArguments)
     cli.load_tensorflow()
-    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    if arguments.predictions is None:
+        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from videoflow_tf import evaluate
 
     results = evaluate(**vars(arguments))

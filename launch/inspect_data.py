@@ -1,7 +1,8 @@
 """Says what a dataset is like: python launch/inspect_data.py --dataset=videos --data_dir=FOLDER [--frame_size=64].
 
-Splits, lengths, sizes, motion, what is left out and why; and the bits per pixel of copying the last frame with a fitted
-Laplace error, a floor that a trained model must beat. Writes a picture of some videos, contact_sheet.png.
+Splits, lengths, sizes, motion, what is left out and why; and the bits per pixel of copying the last frame, or
+continuing the last two, with a fitted Laplace error: floors that a trained model must beat.
+Writes a picture of some videos, contact_sheet.png.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ cli.define_config_flags()
 def main() -> None:
     config = cli.config_from_flags(VideoFlowConfig())
     cli.load_tensorflow()
-    from videoflow_tf.data import inspection
+    from videoflow_tf.studies import inspection
 
     cli.check_data_flags(config)
     sheet = Path(_OUTPUT_DIR.value) / "contact_sheet.png"

@@ -1,5 +1,6 @@
 """The tiny configuration that all tests share, models and videos of it, and a finished run."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from tests.checks import run_python
+from tests.commands import run_command
 from videoflow_tf.config import VideoFlowConfig
 
 # The one tiny configuration: every test's model is this one, but for what the test is about.
@@ -98,30 +99,41 @@ def write_flags(config: VideoFlowConfig, path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def micro_run(micro_config, tmp_path_factory) -> Path:
-    """The workdir of a finished run. Tests that write to it copy it first."""
+def run_once(tmp_path_factory):
+    """Trains a configuration, once for all processes that the tests are divided among; gives its workdir."""
     from videoflow_tf.training import train as training
 
-    workdir = tmp_path_factory.mktemp("runs") / "micro"
-    training.train(micro_config, workdir, None)
-    return workdir
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+
+    def run(name: str, config: VideoFlowConfig) -> Path:
+        workdir = shared / "runs" / name
+        workdir.parent.mkdir(exist_ok=True)
+        with (workdir.parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            training.train(config, workdir, None)  # Of a finished run, nothing is done again.
+        return workdir
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def own_choices_run(micro_config, tmp_path_factory) -> Path:
-    """As `micro_run`, with `OWN_CHOICES`."""
-    from videoflow_tf.training import train as training
+def micro_run(micro_config, run_once) -> Path:
+    """The workdir of a finished run. Tests that write to it copy it first."""
+    return run_once("micro", micro_config)
 
-    workdir = tmp_path_factory.mktemp("runs") / "own_choices"
-    training.train(micro_config.replace(**OWN_CHOICES), workdir, None)
-    return workdir
+
+@pytest.fixture(scope="session")
+def own_choices_run(micro_config, run_once) -> Path:
+    """As `micro_run`, with `OWN_CHOICES`."""
+    return run_once("own_choices", micro_config.replace(**OWN_CHOICES))
 
 
 @pytest.fixture(scope="session")
 def command():
     """Runs `python launch/NAME.py ARGUMENTS` and returns the finished process, its output as text."""
-
-    return lambda name, *arguments: run_python(f"launch/{name}.py", *arguments)
+    return run_command
 
 
 @pytest.fixture(scope="session")

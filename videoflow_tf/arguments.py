@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, local_path
+from videoflow_tf.registry import PREDICTORS
 
 Result = TypeVar("Result")
 
 TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
 LATEST = "latest"
+_LONGEST_NAME = 60
 
 
 def argument(default: Any, help_text: str, **limits: Any) -> Any:
@@ -30,25 +33,17 @@ def argument(default: Any, help_text: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help_text, **limits})
 
 
-@dataclasses.dataclass(frozen=True)
-class RunArguments:
-    """Which run, and on what data."""
+class Arguments:
+    """What a command is asked for: the base of dataclasses."""
 
     command: ClassVar[str]  # The program in launch/, and its action if it has several.
     # What changes no result, or is part of what a result says of each of its numbers.
     not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir"})
 
-    workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run.", "path": True})
-    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.", path=True)
-    output_dir: str | None = argument(None, "Folder to write to instead of the run's own.", path=True)
-    checkpoint: str | int = argument(
-        LATEST, "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
-    )
-
     @property
     def results_dir(self) -> Path:
-        """The folder in which eval/, samples/ and the like are made."""
-        return local_path(self.workdir if self.output_dir is None else self.output_dir)
+        """The folder that is written to."""
+        raise NotImplementedError
 
     def given(self) -> dict[str, str]:
         """What differs from the defaults, as it is written on a command line."""
@@ -70,9 +65,60 @@ class RunArguments:
         return "_".join([kind, *(f"{name}-{name_text(value)}" for name, value in named.items())])
 
 
+@dataclasses.dataclass(frozen=True)
+class RunArguments(Arguments):
+    """Which run, and on what data."""
+
+    workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run.", "path": True})
+    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.", path=True)
+    output_dir: str | None = argument(None, "Folder to write to instead of the run's own.", path=True)
+    checkpoint: str | int = argument(
+        LATEST, "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
+    )
+
+    @property
+    def results_dir(self) -> Path:
+        """The folder in which eval/, samples/ and the like are made."""
+        return local_path(self.workdir if self.output_dir is None else self.output_dir)
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictorArguments(RunArguments):
+    """As `RunArguments`, of what any predictor can do, see `videoflow_tf.predictors.predictor`.
+
+    Raises:
+      UserError: there is no predictor of such a name.
+    """
+
+    predictor: str | None = argument(
+        None,
+        f"Instead of the run's model, on its data: {', '.join(PREDICTORS)}, or anybody's, as package.module:function.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.predictor is not None:
+            check_predictor(self.predictor)
+        if self.predictor is not None and self.checkpoint != LATEST:
+            raise UserError(f"--checkpoint={self.checkpoint} is about the run's own model, not {self.predictor}")
+
+
+def check_predictor(name: str) -> None:
+    """Raises `UserError` unless the name is in the registry, or may be one of anybody's."""
+    if ":" not in name and name not in PREDICTORS:
+        raise UserError(f"there is no predictor {name!r}: {', '.join(PREDICTORS)}, or package.module:function")
+
+
 def name_text(text: str) -> str:
     """Text as it may stand in the name of a file."""
     return re.sub(r"[^A-Za-z0-9.,-]+", "-", text)
+
+
+def file_label(path: str | Path, digest: str) -> str:
+    """What a file is called in the names of results.
+
+    Files of one name in several folders, and one file that changes, are several.
+    """
+    return name_text(f"{Path(path).name[:_LONGEST_NAME]}-{digest[:8]}")
 
 
 def flag_text(value: Any) -> str:
@@ -84,7 +130,7 @@ def flag_text(value: Any) -> str:
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def takes(arguments: type[RunArguments]) -> Callable[[Callable[[Any], Result]], Callable[..., Result]]:
+def takes(arguments: type[Arguments]) -> Callable[[Callable[[Any], Result]], Callable[..., Result]]:
     """Makes a function of an object of the class `arguments` one of the values of its fields.
 
     It raises `UserError` before any work if its results could not be written.

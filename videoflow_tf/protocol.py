@@ -11,6 +11,7 @@ from videoflow_tf.errors import UserError
 
 if TYPE_CHECKING:
     from videoflow_tf.model.video_flow import VideoFlow
+    from videoflow_tf.predictors.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Protocol:
     temperature: float | None = None  # Factor of every sigma in the prior.
     seed: int | None = None
     step: int | None = None  # Training steps of the model.
+    predictor: str | None = None  # Which, where it is not the model of a run.
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # JSON values of the kind's own.
 
     def __post_init__(self) -> None:
@@ -42,10 +44,10 @@ class Protocol:
             raise UserError(f"temperature={self.temperature} must be a finite number, 0 or more")
 
     @classmethod
-    def of(cls, model: VideoFlow, **fields: Any) -> Protocol:
+    def of(cls, model: VideoFlow | Predictor, **fields: Any) -> Protocol:
         """With the dataset, the context and the step of `model`, unless `fields` has others."""
-        own = {"dataset": model.config.dataset, "context": model.config.num_context, "step": int(model.step.numpy())}
-        return cls(**own | fields)
+        step = None if model.step is None else int(model.step)
+        return cls(**{"dataset": model.config.dataset, "context": model.config.num_context, "step": step} | fields)
 
     @classmethod
     def of_metric(cls, metrics: Mapping[str, Any], name: str) -> Protocol:

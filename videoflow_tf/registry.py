@@ -1,4 +1,4 @@
-"""The parts that a configuration or a command names: couplings, latent encoders, datasets, metrics.
+"""The parts that a configuration or a command names: couplings, latent encoders, datasets, metrics, predictors.
 
 To add one, write its class in a file of its own and add one line to a table here; from outside the package, call for
 example `DATASETS.register("mine", MyDataset)` before anything is asked for that name.
@@ -94,5 +94,12 @@ METRICS = Registry(
         "diversity": "videoflow_tf.metrics.diversity:Diversity",
         "vgg_diversity": "videoflow_tf.metrics.vgg_metrics:VGGDiversity",
         "legal_futures": "videoflow_tf.metrics.legal_futures:LegalFutures",
+    },
+)
+PREDICTORS = Registry(
+    "predictor",
+    {
+        "copy_last": "videoflow_tf.predictors.floors:CopyLast",
+        "linear": "videoflow_tf.predictors.floors:Linear",
     },
 )

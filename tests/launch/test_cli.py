@@ -70,7 +70,7 @@ def test_mistakes_are_one_line_and_write_nothing(error, tmp_path, arguments, mes
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_workdir_is_required(error, name):
-    assert error(name) == "error: --workdir is required\n"
+    assert error(name).startswith("error: --workdir is required")
 
 
 @pytest.mark.parametrize("name", COMMANDS[1:])

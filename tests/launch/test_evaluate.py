@@ -31,6 +31,7 @@ def test_writes_metrics_and_protocol(output, workdir):
         "context": 1,
         "frames": 5,
         "seed": 3,
+        "likelihood": "bound",
         "dequantization_samples": 1,
         "pixel_scaling": "exact",
         "step": 6,

@@ -9,13 +9,14 @@ from PIL import Image
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import strips
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.studies.arguments import SampleArguments
 from videoflow_tf.studies.samples import sample_futures, save_futures, similarity
 from videoflow_tf.training.checkpoints import load_workdir
 
 
 def sample(model, **arguments):
-    return sample_futures(model, SampleArguments("", **arguments))
+    return sample_futures(VideoFlowPredictor(model), SampleArguments("", **arguments))
 
 
 def test_writes_pictures_and_samples(output, workdir):

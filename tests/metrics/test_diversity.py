@@ -6,6 +6,7 @@ import pytest
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.diversity import Diversity
+from videoflow_tf.metrics.metric import Clips
 
 
 def test_mean_over_all_pairs():
@@ -25,4 +26,4 @@ def test_black_and_white_are_255_apart_and_equal_frames_zero():
 
 def test_refuses_a_single_sample():
     with pytest.raises(UserError, match="num_samples of 2"):
-        Diversity(1).check(VideoFlowConfig.preset("demo"), 4, 2)
+        Diversity(1).check(Clips.of(VideoFlowConfig.preset("demo"), 4, 2))

@@ -9,12 +9,14 @@ from videoflow_tf import data
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
 from videoflow_tf.metrics.arguments import EvaluateArguments
-from videoflow_tf.metrics.evaluate import Evaluation
-from videoflow_tf.metrics.metric import MetricOptions
+from videoflow_tf.metrics.evaluate import check_videos, drawn_clips, make_metrics, measure_samples
+from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.metrics.metric import Clips, MetricOptions
 from videoflow_tf.metrics.results import summary
-from videoflow_tf.model.future_sampler import FutureSampler
+from videoflow_tf.metrics.similarity import PSNR
+from videoflow_tf.predictors.future_sampler import FutureSampler
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.protocol import Protocol
-from videoflow_tf.registry import METRICS
 from videoflow_tf.training.checkpoints import load_workdir
 
 NAMES = ("psnr", "ssim", "diversity")
@@ -42,13 +44,16 @@ def result(model, protocol, folder):
     return _measure(model, protocol, folder, NAMES, 5)
 
 
-def _make(names, micro_config, num_samples: int) -> list:
-    options = MetricOptions(micro_config, EvaluateArguments("", num_samples=num_samples))
-    return [METRICS[name].from_options(options) for name in names]
+def _make(names, config, num_samples: int) -> list:
+    return make_metrics(MetricOptions(Clips.of(config, 3, 3), EvaluateArguments("", metrics=names), num_samples))
 
 
 def _measure(model, protocol, folder, names, num_samples: int) -> dict:
-    return Evaluation(model, None, folder, 4).measure_samples(_make(names, model.config, num_samples), protocol)
+    predictor = VideoFlowPredictor(model)
+    clips = drawn_clips(predictor, protocol, FutureSampler(predictor, 4))
+    return measure_samples(
+        _make(names, model.config, num_samples), clips, protocol, Measurements(folder, predictor.identity)
+    )
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ def test_finished_videos_are_not_sampled_again(model, protocol, folder, result, 
 
 def test_samples_that_are_not_finite_are_counted_and_left_out(model, protocol, tmp_path, monkeypatch):
     """Of every video number 1 runs away, of video 2 number 4 as well: the others are measured, again from the disk."""
-    drawn = FutureSampler(model)
+    drawn = FutureSampler(VideoFlowPredictor(model))
     whole = FutureSampler.__call__
 
     def some_lost(self, context, num_frames, temperature, seed, video, count):
@@ -142,17 +147,16 @@ def test_other_weights_and_numbers_of_samples_are_measured_anew(micro_run, proto
             _measure(model, protocol, folder, ["psnr"], num_samples)
 
 
-def test_videos_are_checked_before_sampling(model, protocol, tmp_path):
+def test_videos_are_checked_before_sampling(model, protocol):
     other = dataclasses.replace(protocol, split="tset")
     with pytest.raises(UserError, match="split"):
-        Evaluation(model, None, tmp_path).check_samples(_make(["psnr"], model.config, 1), other)
+        check_videos(VideoFlowPredictor(model), other)
 
 
-def test_a_measurement_that_is_not_finite_is_one_line(model, protocol, tmp_path):
-    (metric,) = _make(["psnr"], model.config, 1)
-    metric.measure = lambda context, real, samples: np.full([1, len(real)], np.nan)
+def test_a_measurement_that_is_not_finite_is_one_line(model, protocol, tmp_path, monkeypatch):
+    monkeypatch.setattr(PSNR, "measure", lambda self, context, real, samples: np.full([1, len(real)], np.nan))
     with pytest.raises(UserError, match="^the psnr of video 0 of split test is not finite") as error:
-        Evaluation(model, None, tmp_path).measure_samples([metric], protocol)
+        _measure(model, protocol, tmp_path, ["psnr"], 1)
     assert "\n" not in str(error.value)
 
 

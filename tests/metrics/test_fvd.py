@@ -11,6 +11,7 @@ from videoflow_tf import data
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.fvd import FVD, frechet_distance, self_check
 from videoflow_tf.metrics.i3d import I3D
+from videoflow_tf.metrics.metric import Clips
 from videoflow_tf.training.checkpoints import load_workdir
 
 CONFIG = TINY.replace(frame_size=64, num_past_latents=1, num_context=1)
@@ -143,11 +144,11 @@ def test_summary_over_draws(i3d):
 
 
 def test_refuses_short_clips_and_a_single_video(i3d):
-    FVD(1, i3d, True).check(CONFIG, 8, 2)
+    FVD(1, i3d, True).check(Clips.of(CONFIG, 8, 2))
     with pytest.raises(UserError, match="at least 9 frames, these have 8"):
-        FVD(1, i3d, False).check(CONFIG, 8, 2)
+        FVD(1, i3d, False).check(Clips.of(CONFIG, 8, 2))
     with pytest.raises(UserError, match="num_videos of 2"):
-        FVD(1, i3d, True).check(CONFIG, 8, 1)
+        FVD(1, i3d, True).check(Clips.of(CONFIG, 8, 1))
 
 
 def test_refuses_without_the_network(monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.legal_futures import LegalFutures
-from videoflow_tf.metrics.metric import MetricOptions
+from videoflow_tf.metrics.metric import Clips, MetricOptions
 from videoflow_tf.registry import METRICS
 
 FRAMES = 4  # Predicted.
@@ -26,7 +26,7 @@ def config_of(size=64, context=1, background="black", channels=3):
 
 
 def metric_of(config):
-    return METRICS["legal_futures"].from_options(MetricOptions(config, EvaluateArguments("")))
+    return METRICS["legal_futures"].from_options(MetricOptions(Clips.of(config, FRAMES, 1), EvaluateArguments(""), 100))
 
 
 def draw(shape="square", size=1.25, colour=(255, 0, 0), directions=((1, 0),), count=1 + FRAMES, frame_size=64, **scene):
@@ -258,9 +258,9 @@ def test_settings_name_the_thresholds():
 )
 def test_is_refused_where_it_knows_nothing(changes, message):
     metric = LegalFutures(1, config_of())
-    metric.check(config_of(), FRAMES, 1)
+    metric.check(Clips.of(config_of(), FRAMES, 1))
     with pytest.raises(UserError, match=f"^legal_futures {message}"):
-        metric.check(config_of().replace(**changes), FRAMES, 1)
+        metric.check(Clips.of(config_of().replace(**changes), FRAMES, 1))
 
 
 @pytest.mark.parametrize("change", [lambda v: v[:0:-1], lambda v: v // 2, lambda v: 0 * v, lambda v: np.roll(v, 1, 2)])

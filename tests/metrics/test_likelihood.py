@@ -1,13 +1,14 @@
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.evaluate import Evaluation
+from videoflow_tf.metrics.evaluate import measure_videos
 from videoflow_tf.metrics.likelihood import BitsPerPixel, importance_weighted_bits
+from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.training.checkpoints import load_workdir
 
@@ -20,10 +21,10 @@ def model(micro_run):
 def _bits(model, num_videos: int, seed: int = 0, dequantization_samples: int = 1, batch_size: int = 16, folder=None):
     """Measured anew, unless a folder of measurements is given."""
     protocol = Protocol.of(model, split="test", videos=num_videos, frames=model.config.num_eval_frames, seed=seed)
-    metric = BitsPerPixel(model.config, dequantization_samples)
+    metric, predictor = BitsPerPixel(model.config, draws=dequantization_samples), VideoFlowPredictor(model)
     with tempfile.TemporaryDirectory() as empty:
-        evaluation = Evaluation(model, None, folder or Path(empty), batch_size)
-        return evaluation.measure_videos(metric, protocol)["bits_per_pixel"]
+        measurements = Measurements(folder or empty, predictor.identity)
+        return measure_videos(metric, predictor, protocol, measurements, batch_size)["bits_per_pixel"]
 
 
 def test_a_videos_result_depends_on_seed_and_index_alone(model):
@@ -74,7 +75,7 @@ def test_not_finite(micro_run):
     _, model = load_workdir(micro_run)
     variable = model.trainable_variables[0]
     variable.assign(variable * np.nan)
-    with pytest.raises(UserError, match="likelihood of video 0 of split test is not finite"):
+    with pytest.raises(UserError, match="bits per pixel of video 0 of split test is not finite"):
         _bits(model, num_videos=2)
 
 

@@ -8,6 +8,7 @@ from tests.metrics.numpy_layers import conv, max_pool
 from videoflow_tf.metrics import lpips_networks, weights
 from videoflow_tf.metrics.lpips import LPIPS
 from videoflow_tf.metrics.lpips_networks import LPIPSNetwork
+from videoflow_tf.metrics.metric import Clips
 from videoflow_tf.metrics.weights import Archive
 
 # In AlexNet: size of the window, strides, padding.
@@ -138,9 +139,9 @@ def test_the_protocol_says_which_network(random_networks):
 
 def test_refuses_small_frames_and_networks_that_are_not_there(random_networks, monkeypatch, tmp_path):
     metric = LPIPS(1, LPIPSNetwork("alex"))
-    metric.check(TINY.replace(frame_size="32x48"), 4, 2)
+    metric.check(Clips.of(TINY.replace(frame_size="32x48"), 4, 2))
     with refused("lpips with --lpips_network=alex needs frames of at least 31 pixels, got 28x48; leave it out"):
-        metric.check(TINY.replace(frame_size="28x48"), 4, 2)
+        metric.check(Clips.of(TINY.replace(frame_size="28x48"), 4, 2))
     with refused("there is no network 'squeeze'; --lpips_network is one of alex, vgg"):
         LPIPSNetwork("squeeze")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -3,6 +3,7 @@ import pytest
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.metrics.metric import Clips
 from videoflow_tf.metrics.similarity import PSNR, SSIM
 
 
@@ -47,7 +48,7 @@ def test_ssim_of_equal_and_of_flat_frames():
 
 def test_ssim_refuses_frames_smaller_than_its_window():
     with pytest.raises(UserError, match="at least 11 pixels"):
-        SSIM(1).check(VideoFlowConfig.preset("demo").replace(frame_size=8), 4, 2)
+        SSIM(1).check(Clips.of(VideoFlowConfig.preset("demo").replace(frame_size=8), 4, 2))
 
 
 def test_best_and_worst_are_chosen_by_the_mean_over_frames():

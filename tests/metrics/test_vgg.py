@@ -4,7 +4,7 @@ import tf_keras
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.arguments import EvaluateArguments
-from videoflow_tf.metrics.metric import MetricOptions
+from videoflow_tf.metrics.metric import Clips, MetricOptions
 from videoflow_tf.metrics.vgg import VGGFeatures
 from videoflow_tf.metrics.vgg_metrics import VGGCosine, VGGDiversity
 
@@ -15,7 +15,7 @@ def options(tmp_path_factory, micro_config) -> MetricOptions:
     tf_keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("vgg") / "vgg16.weights.h5"
     tf_keras.applications.VGG16(weights=None, include_top=False).save_weights(path)
-    return MetricOptions(micro_config, EvaluateArguments("", num_samples=3, vgg_weights=str(path)))
+    return MetricOptions(Clips.of(micro_config, 2, 1), EvaluateArguments("", vgg_weights=str(path)), 3)
 
 
 @pytest.fixture(scope="module")

@@ -115,10 +115,23 @@ def grid(context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = N
     pixels = _FRAME_PIXELS if len(columns) <= _MOST_COLUMNS // 2 else _FRAME_PIXELS // 2
     named = [dict(zip(columns[-samples.shape[1] :], video, strict=True)) for video in samples]
     videos = [_rows(context[i], named[i], None if future is None else future[i]) for i in range(len(context))]
-    names = [f"video {i}" for i in range(len(videos))]
-    length = len(videos[0][0].frames)
-    tables = ([_cells(rows, t, pixels) for rows in videos] for t in range(length))
-    return np.stack([_table(cells, columns, names, f"frame {t + 1}") for t, cells in enumerate(tables)])
+    return _moving_table(videos, columns, [f"video {i}" for i in range(len(videos))], pixels)
+
+
+def models(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray) -> np.ndarray:
+    """Several models' samples of one video at once, moving: a column for what really came and one for each model.
+
+    Args:
+      context: uint8 [K, H, W, C].
+      samples: model -> uint8 [S, N, H, W, C], the same S for all: a row for each.
+      future: uint8 [N, H, W, C].
+
+    Returns:
+      uint8 [K + N, height, width, 3]
+    """
+    count = len(next(iter(samples.values())))
+    clips = [_rows(context, {name: of_one[s] for name, of_one in samples.items()}, future) for s in range(count)]
+    return _moving_table(clips, [row.label for row in clips[0]], [f"sample {s + 1}" for s in range(count)])
 
 
 def save_pictures(
@@ -193,6 +206,15 @@ def _cell(frame: np.ndarray, colour: Colour, pixels: int = _FRAME_PIXELS) -> np.
 def _cells(rows: Sequence[Row], t: int, pixels: int = _FRAME_PIXELS) -> list[np.ndarray]:
     """The frames at one time."""
     return [_cell(row.frames[t], row.colours[t], pixels) for row in rows]
+
+
+def _moving_table(
+    clips: Sequence[Sequence[Row]], columns: Sequence[str], names: Sequence[str], pixels: int = _FRAME_PIXELS
+) -> np.ndarray:
+    """Rows and columns of videos: uint8 [T, height, width, 3]."""
+    length = len(clips[0][0].frames)
+    tables = ([_cells(rows, t, pixels) for rows in clips] for t in range(length))
+    return np.stack([_table(cells, columns, names, f"frame {t + 1}") for t, cells in enumerate(tables)])
 
 
 def _table(

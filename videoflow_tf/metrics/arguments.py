@@ -5,44 +5,47 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
-from videoflow_tf.arguments import TEMPERATURE, RunArguments, argument
+from videoflow_tf.arguments import TEMPERATURE, Arguments, PredictorArguments, argument
 from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import local_path
 from videoflow_tf.registry import METRICS
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateArguments(RunArguments):
-    """Of `evaluate.evaluate`: metrics once each, the temperatures of a sweep ascending (None without a sweep).
+class MeasureArguments(Arguments):
+    """What to measure, on what: the protocol of `evaluate` and `compare`.
 
     Raises:
-      UserError: there are no metrics, or none of such a name; a temperature of the sweep is not a finite number of 0 or
-        more, or there is none; a count is below 1.
+      UserError: there are no metrics, or none of such a name; a count is below 1.
     """
 
-    command: ClassVar[str] = "evaluate"
-    not_in_names: ClassVar[frozenset[str]] = RunArguments.not_in_names | {
+    not_in_names: ClassVar[frozenset[str]] = Arguments.not_in_names | {
         "metrics",
         "vgg_weights",
         "i3d_path",
         "batch_size",
     }
 
-    metrics: Sequence[str] = argument(
-        ("bits_per_pixel",), f"What to measure, comma-separated, of {', '.join(METRICS)}."
+    metrics: Sequence[str] | None = argument(
+        None,
+        f"What to measure, comma-separated, of {', '.join(METRICS)}; default: bits_per_pixel; "
+        "psnr,ssim of predictions.",
     )
     split: str = argument("test", "Videos to evaluate on.", enum_values=SPLITS)
     num_videos: int | None = argument(None, "The first so many of them; default: 256, or all of fewer.", lower_bound=1)
-    num_samples: int = argument(100, "Futures sampled of each video.", lower_bound=1)
+    num_samples: int | None = argument(
+        None, "Futures of each video; default: 100, or all there are of predictions.", lower_bound=1
+    )
     num_frames: int | None = argument(
         None, "Frames to predict in samples; default: num_eval_frames - num_context.", lower_bound=1
     )
     temperature: float = argument(TEMPERATURE, "Factor of the prior's sigma in samples; 1: as trained.", lower_bound=0)
-    temperatures: Sequence[float | str] | None = argument(None, "A sweep over these instead, for example 0.0,0.5,1.0.")
     dequantization_samples: int = argument(
-        1, "Noise draws for bits_per_pixel; 2 and more: the importance-weighted bound too.", lower_bound=1
+        1, "Noise draws for a bound of bits_per_pixel; 2 and more: the importance-weighted bound too.", lower_bound=1
     )
     vgg_weights: str | None = argument(None, "Keras's VGG16 weights without top (.h5), for vgg_*.", path=True)
     lpips_network: str = argument("alex", "Network of lpips: AlexNet or VGG16.", enum_values=("alex", "vgg"))
@@ -53,12 +56,72 @@ class EvaluateArguments(RunArguments):
     seed: int = argument(0, "Seed of the samples and of the dequantisation noise.", lower_bound=0, upper_bound=MAX_SEED)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", _checked_names(self.metrics))
-        if self.temperatures is not None:
-            object.__setattr__(self, "temperatures", _checked_temperatures(self.temperatures))
+        object.__setattr__(self, "metrics", _checked_names(self.metrics or ()))
         for name in ("num_samples", "num_frames", "dequantization_samples", "fvd_draws"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise UserError(f"{name}={count} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments(MeasureArguments, PredictorArguments):
+    """Of `evaluate.evaluate`: metrics once each, the temperatures of a sweep ascending (None without a sweep).
+
+    Raises:
+      UserError: as `MeasureArguments` and `PredictorArguments`; a temperature of the sweep is not a finite number of 0
+        or more, or there is none; something has no effect on predictions; there is neither a run nor predictions.
+    """
+
+    command: ClassVar[str] = "evaluate"
+
+    workdir: str | Path | None = dataclasses.field(
+        default=None, metadata={"help": "Folder of the run; with --predictions one on such videos.", "path": True}
+    )
+    predictions: str | None = argument(
+        None,
+        "Measure samples that are drawn already instead: an .npz file, or a folder of them, of arrays context "
+        "[V,K,H,W,C], samples [V,S,N,H,W,C] and future [V,N,H,W,C], uint8.",
+        path=True,
+    )
+    temperatures: Sequence[float | str] | None = argument(None, "A sweep over these instead, for example 0.0,0.5,1.0.")
+
+    def __post_init__(self) -> None:
+        PredictorArguments.__post_init__(self)
+        if self.predictions is not None:
+            self._check_of_predictions()
+        elif self.workdir is None:
+            raise UserError("--workdir is required, or --predictions")
+        if self.metrics is None:
+            object.__setattr__(self, "metrics", ("psnr", "ssim") if self.predictions else ("bits_per_pixel",))
+        MeasureArguments.__post_init__(self)
+        if self.temperatures is not None:
+            object.__setattr__(self, "temperatures", _checked_temperatures(self.temperatures))
+
+    @property
+    def results_dir(self) -> Path:
+        """Of predictions without a run, where they are."""
+        if self.output_dir is None and self.workdir is None:
+            path = local_path(self.predictions)
+            return path if path.is_dir() else path.parent
+        return super().results_dir
+
+    @property
+    def measurements_dir(self) -> Path:
+        """The folder of what is measured of single videos."""
+        return self.results_dir / "eval" / "measurements"
+
+    def _check_of_predictions(self) -> None:
+        """Raises `UserError` if something is asked for that only a predictor has."""
+        for name in self.given():
+            if name not in _OF_PREDICTIONS:
+                raise UserError(
+                    f"--{name} has no effect on --predictions, whose samples are drawn already; leave it out"
+                )
+
+
+_OF_PREDICTIONS = {
+    "workdir", "output_dir", "predictions", "metrics", "num_videos", "num_samples", "num_frames", "vgg_weights",
+    "lpips_network", "i3d_path", "fvd_draws", "fvd_context",
+}  # fmt: skip
 
 
 def _checked_names(names: Sequence[str]) -> list[str]:

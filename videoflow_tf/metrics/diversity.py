@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.metric import SampleMetric, curve_statistics
+from videoflow_tf.metrics.metric import Clips, SampleMetric, curve_statistics
 
 
 class Diversity(SampleMetric):
@@ -18,7 +17,7 @@ class Diversity(SampleMetric):
     label = "Pairwise RMS pixel difference"
     unit = "of 255"
 
-    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
+    def check(self, clips: Clips) -> None:
         if self.num_samples < 2:
             raise UserError(f"{self.name} compares samples with each other: give --num_samples of 2 or more")
 

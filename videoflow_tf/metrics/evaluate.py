@@ -1,14 +1,14 @@
-"""Measures a trained model on the videos of a split, each finished video kept on disk."""
+"""Measures a predictor, or samples that are drawn already, each finished video kept on disk."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from videoflow_tf import data
 from videoflow_tf.arguments import takes
@@ -17,19 +17,30 @@ from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.metrics import results
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.measurements import Measurements, load, save
-from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, VideoMetric, check_finite
-from videoflow_tf.model.future_sampler import FutureSampler
-from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.metrics.metric import Clips, Metric, MetricOptions, SampleMetric, VideoMetric, check_finite
+from videoflow_tf.predictors.future_sampler import FutureSampler
+from videoflow_tf.predictors.predictions import Predictions
+from videoflow_tf.predictors.predictor import Predictor, open_predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
-from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.workdir import run_config
 
-_DEFAULT_VIDEOS = 256
+_DEFAULT_VIDEOS, _DEFAULT_SAMPLES = 256, 100
+
+
+class Clip(NamedTuple):
+    """A video to measure samples of."""
+
+    index: int
+    context: np.ndarray  # uint8 [K, H, W, C]
+    real: np.ndarray  # uint8 [N, H, W, C]
+    # The first so many samples that are finite, their numbers and uint8 [n, N, H, W, C].
+    draw: Callable[[int], tuple[Sequence[int], np.ndarray]]
 
 
 @takes(EvaluateArguments)
 def evaluate(arguments: EvaluateArguments) -> results.Results:
-    """Measures the trained model of a run, and writes the numbers and their curves to `workdir`/eval.
+    """Measures the trained model of a run, another predictor or drawn samples; writes numbers and curves to eval/.
 
     Shows progress bars. Stopped and started again it goes on where it was.
 
@@ -39,158 +50,212 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
       UserError: a metric does not exist or cannot be computed, `workdir` has no trained model, the dataset is missing
         or has too few videos or frames: all before anything is measured. A measurement is not finite.
     """
-    names, temperatures, data_dir = arguments.metrics, arguments.temperatures, arguments.data_dir
+    names = arguments.metrics
     on_samples = [name for name in names if issubclass(METRICS[name], SampleMetric)]
-    if temperatures and on_samples != names:
+    if arguments.temperatures and on_samples != names:
         other = next(name for name in names if name not in on_samples)
         wanted = ",".join(on_samples) or "psnr"
         raise UserError(f"--temperatures is about samples, {other} is not: give for example --metrics={wanted}")
-    config, model = load_workdir(arguments.workdir, arguments.checkpoint)
-    options = MetricOptions(config, arguments)
-    made = {name: METRICS[name].from_options(options) for name in names}
-    split, num_videos, frames = arguments.split, arguments.num_videos, config.num_eval_frames
+    if arguments.predictions is not None:
+        return measure_predictions(Predictions(arguments.predictions), arguments)
+    return measure_predictor(open_predictor(arguments), arguments)
+
+
+def measure_predictor(predictor: Predictor, arguments: EvaluateArguments) -> results.Results:
+    """As `evaluate`, of a predictor."""
+    config, data_dir, split, num_videos = predictor.config, arguments.data_dir, arguments.split, arguments.num_videos
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
     shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
-    protocol = Protocol.of(model, **shared, frames=frames)
-    if arguments.num_frames is not None:
-        frames = config.num_context + arguments.num_frames
-    drawn_at = temperatures or [arguments.temperature]
+    protocol = Protocol.of(predictor, **shared, frames=config.num_eval_frames, predictor=arguments.predictor)
+    drawn_at = arguments.temperatures or [arguments.temperature]
+    frames = config.num_eval_frames if arguments.num_frames is None else config.num_context + arguments.num_frames
     sampled = [dataclasses.replace(protocol, frames=frames, temperature=t) for t in drawn_at]
-    sample_metrics = [made[name] for name in on_samples]
-    folder = arguments.results_dir / "eval" / "measurements"
-    evaluation = Evaluation(model, data_dir, folder, arguments.batch_size)
-    if sample_metrics:
-        evaluation.check_samples(sample_metrics, sampled[0])
+    clips = Clips.of(config, sampled[0].num_predicted, num_videos)
+    options = MetricOptions(clips, arguments, arguments.num_samples or _DEFAULT_SAMPLES, predictor)
+    made = make_metrics(options)
+    on_samples = [metric for metric in made if isinstance(metric, SampleMetric)]
+    measurements = Measurements(arguments.measurements_dir, predictor.identity)
+    sampler = FutureSampler(predictor, arguments.batch_size)
 
+    if on_samples:
+        check_videos(predictor, sampled[0])
     measured: list[dict[str, Any]] = [{} for _ in sampled]
-    for metric in made.values():
+    for metric in made:
         if isinstance(metric, VideoMetric):
-            measured[0] |= evaluation.measure_videos(metric, protocol)
-    for i, at in enumerate(sampled if sample_metrics else []):
+            measured[0] |= measure_videos(metric, predictor, protocol, measurements, arguments.batch_size)
+    for i, at in enumerate(sampled if on_samples else []):
         print(f"Samples at temperature {at.temperature:g}")
-        measured[i] |= evaluation.measure_samples(sample_metrics, at)
+        measured[i] |= measure_samples(on_samples, drawn_clips(predictor, at, sampler), at, measurements)
     return results.write(arguments, measured)
 
 
-class Evaluation:
-    """Measures a trained model on the videos of a dataset; what is found of each video is kept on disk.
+def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) -> results.Results:
+    """As `evaluate`, of samples that are drawn already."""
+    context, num_videos = predictions.context_shape[0], arguments.num_videos or predictions.num_videos
+    num_frames = arguments.num_frames or predictions.num_frames
+    num_samples = arguments.num_samples or predictions.num_samples
+    asked = (
+        ("videos", num_videos, predictions.num_videos, "num_videos"),
+        ("frames after the context", num_frames, predictions.num_frames, "num_frames"),
+        ("samples of each video", num_samples, predictions.num_samples, "num_samples"),
+    )
+    for what, wanted, there, flag in asked:
+        if wanted > there:
+            raise UserError(f"{arguments.predictions} has {there} {what}, {wanted} were asked for by --{flag}")
+    config = None if arguments.workdir is None else run_config(arguments.workdir)
+    clips = Clips(predictions.context_shape[1:], context, num_frames, num_videos, config)
+    metrics = make_metrics(MetricOptions(clips, arguments, num_samples))
+    for metric in metrics:
+        if metric.num_samples > predictions.num_samples:
+            raise UserError(
+                f"{arguments.predictions} has {predictions.num_samples} samples of each video, {metric.name} needs "
+                f"{metric.num_samples}; leave it out, or give a smaller --fvd_draws"
+            )
+    protocol = Protocol(
+        videos=num_videos,
+        context=context,
+        frames=context + num_frames,
+        **predictions.drawn_with,
+        predictor=predictions.label,
+    )
 
-    Measured videos are not measured again: stopped at any moment and started again, the result is the same.
+    def recorded() -> Iterator[Clip]:
+        for index, clip in enumerate(itertools.islice(predictions, num_videos)):
+            draw = lambda count, samples=clip.samples: (range(count), samples[:count, :num_frames])  # noqa: E731
+            yield Clip(index, clip.context, clip.real[:num_frames], draw)
+
+    measurements = Measurements(arguments.measurements_dir, predictions.identity)
+    measured = measure_samples(metrics, recorded(), protocol, measurements)
+    return results.write(arguments, [measured], predictions=predictions.label)
+
+
+def make_metrics(options: MetricOptions) -> list[Metric]:
+    """The metrics that are asked for; raises `UserError` if one cannot be computed on such clips."""
+    made = [METRICS[name].from_options(options) for name in options.arguments.metrics]
+    for metric in made:
+        metric.check(options.clips)
+    return made
+
+
+def check_videos(predictor: Predictor, protocol: Protocol) -> None:
+    """Raises `UserError` if there are not so many videos with so many frames, in words of what they are for."""
+    try:
+        _videos(predictor, protocol)
+    except UserError as error:
+        given = f"{protocol.context} frames given, {protocol.num_predicted} predicted"
+        raise UserError(f"{given}: {error}") from None
+
+
+def drawn_clips(predictor: Predictor, protocol: Protocol, sampler: FutureSampler) -> Iterator[Clip]:
+    """The first videos of a split; samples are functions of the seed, the video's index and their own number."""
+    for index, video in _videos(predictor, protocol):
+        context, real = video[: protocol.context], video[protocol.context :]
+        how = len(real), protocol.temperature, protocol.seed, index
+
+        def draw(count: int, context: np.ndarray = context, how: tuple = how) -> tuple[Sequence[int], np.ndarray]:
+            numbers, samples = zip(*sampler.batches(context, *how, count), strict=True)
+            return np.concatenate(numbers), np.concatenate(samples)
+
+        yield Clip(index, context, real, draw)
+
+
+def measure_videos(
+    metric: VideoMetric, predictor: Predictor, protocol: Protocol, measurements: Measurements, batch_size: int = 16
+) -> dict[str, Any]:
+    """Measures the first videos of a split. Shows a progress bar.
+
+    Args:
+      metric: what to measure.
+      predictor: what is measured.
+      protocol: names the split, the number of videos and their length, and the seed.
+      measurements: those of the predictor; what is there is not measured again.
+      batch_size: videos at a time.
+
+    Returns:
+      As `results.named`.
+
+    Raises:
+      UserError: the dataset is missing, or has too few videos or frames; or a measurement is not finite.
     """
+    key = {"seed": protocol.seed, **metric.settings()}
+    bar = progress_bar(protocol.videos)
+    found = []  # Of each batch.
+    videos = iter(_videos(predictor, protocol))
+    while batch := list(itertools.islice(videos, batch_size)):
+        # A batch is taken from the files whole or not at all: the last digits depend on which videos are in it.
+        paths = [measurements.path(metric.name, key, index, video) for index, video in batch]
+        known = [load(path) for path in paths]
+        if any(measurement is None for measurement in known):
+            indices, frames = zip(*batch, strict=True)
+            known = metric.measure(predictor, np.stack(frames), indices, protocol.seed)
+            for path, measurement in zip(paths, known, strict=True):
+                save(path, measurement)
+        found.append(np.stack(known))
+        bar.add(len(batch), [(metric.name, found[-1].mean())])
+    return _result(metric, np.concatenate(found), protocol)
 
-    def __init__(self, model: VideoFlow, data_dir: str | None, folder: Path, batch_size: int = 16) -> None:
-        """Opens the folder of the measurements.
 
-        Args:
-          model: a trained model.
-          data_dir: folder of the prepared dataset; None for one that is generated.
-          folder: made when it is written to.
-          batch_size: videos or samples at a time.
-        """
-        self._model, self._data_dir, self._batch_size = model, data_dir, batch_size
-        self._measurements = Measurements(folder, model)
-        self._sampler = FutureSampler(model, batch_size)
+def measure_samples(
+    metrics: Sequence[SampleMetric], clips: Iterable[Clip], protocol: Protocol, measurements: Measurements
+) -> dict[str, Any]:
+    """Measures sampled futures. Shows a progress bar.
 
-    def check_samples(self, metrics: Sequence[SampleMetric], protocol: Protocol) -> None:
-        """Raises `UserError` if `measure_samples` would, before anything is sampled."""
-        for metric in metrics:
-            metric.check(self._model.config, protocol.num_predicted, protocol.videos)
-        self._videos(protocol)
+    Args:
+      metrics: what to measure.
+      clips: what to measure it on; samples are drawn where a measurement is missing alone.
+      protocol: how many videos there are, and how their samples are drawn.
+      measurements: those of what draws them; what is there is not measured again.
 
-    def measure_videos(self, metric: VideoMetric, protocol: Protocol) -> dict[str, Any]:
-        """Measures the first videos of a split. Shows a progress bar.
+    Returns:
+      As `results.named`, of all metrics; with `not_finite`, the number of samples in whose place others were drawn,
+      if there were any.
 
-        Args:
-          metric: what to measure.
-          protocol: names the split, the number of videos and their length, and the seed.
+    Raises:
+      UserError: as the reading of the clips; a measurement is not finite.
+    """
+    drawn = {"split": protocol.split, "temperature": protocol.temperature, "seed": protocol.seed}
+    keys = [{**drawn, "num_samples": metric.num_samples, **metric.settings()} for metric in metrics]
+    found: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
+    lost = dict.fromkeys(found, 0)
+    bar = progress_bar(protocol.videos)
+    for clip in clips:
+        video = np.concatenate([clip.context, clip.real])
+        keyed = zip(metrics, keys, strict=True)
+        paths = [measurements.path(metric.name, key, clip.index, video) for metric, key in keyed]
+        known = {path: load(path) for path in paths}
+        missing = {path: metric for path, metric in zip(paths, metrics, strict=True) if known[path] is None}
+        if missing:
+            try:
+                numbers, samples = clip.draw(max(metric.num_samples for metric in missing.values()))
+            except UserError:
+                print()  # The message stands on a line of its own, not behind the progress bar.
+                raise
+            for path, metric in missing.items():
+                last = metric.num_samples - 1
+                if numbers[last] > last:
+                    save(_lost(path), numbers[last] - last)
+                known[path] = metric.measure(clip.context, clip.real, samples[: last + 1])
+                save(path, known[path])
+        for path, metric in zip(paths, metrics, strict=True):
+            found[metric.name].append(known[path])
+            lost[metric.name] += int(load(_lost(path)) or 0)
+        bar.add(1)
+    merged: dict[str, Any] = {}
+    for metric in metrics:
+        own = dataclasses.replace(protocol, samples=metric.num_samples)
+        result = _result(metric, np.stack(found[metric.name]), own)
+        if lost[metric.name]:
+            result[metric.name]["not_finite"] = lost[metric.name]
+        merged |= result
+    return merged
 
-        Returns:
-          As `results.named`.
 
-        Raises:
-          UserError: the dataset is missing, or has too few videos or frames; or a measurement is not finite.
-        """
-        measure = metric.measure_with(self._model, protocol.seed)
-        key = {"seed": protocol.seed, **metric.settings()}
-        bar = progress_bar(protocol.videos)
-        found = []  # Of each batch.
-        for batch in self._videos(protocol).batch(self._batch_size).prefetch(1):
-            # A batch is taken from the files whole or not at all: the last digits depend on which videos are in it.
-            indexed = zip(batch["index"].numpy(), batch["video"].numpy(), strict=True)
-            paths = [self._measurements.path(metric.name, key, int(i), video) for i, video in indexed]
-            known = [load(path) for path in paths]
-            if any(measurement is None for measurement in known):
-                known = measure(batch["video"], batch["index"])
-                for path, measurement in zip(paths, known, strict=True):
-                    save(path, measurement)
-            found.append(np.stack(known))
-            bar.add(len(found[-1]), [(metric.name, found[-1].mean())])
-        return _result(metric, np.concatenate(found), protocol)
-
-    def measure_samples(self, metrics: Sequence[SampleMetric], protocol: Protocol) -> dict[str, Any]:
-        """Measures sampled futures of the first videos of a split. Shows a progress bar.
-
-        Samples are functions of the seed, the video's index and their own number.
-
-        Args:
-          metrics: what to measure.
-          protocol: names the split, the number of videos and their length, the temperature and the seed.
-
-        Returns:
-          As `results.named`, of all metrics; with `not_finite`, the number of samples in whose place others were drawn,
-          if there were any.
-
-        Raises:
-          UserError: a metric cannot be computed, the dataset is missing, or has too few videos or frames.
-        """
-        self.check_samples(metrics, protocol)
-        drawn = {"split": protocol.split, "temperature": protocol.temperature, "seed": protocol.seed}
-        keys = [{**drawn, "num_samples": metric.num_samples, **metric.settings()} for metric in metrics]
-        found: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
-        lost = dict.fromkeys(found, 0)
-        bar = progress_bar(protocol.videos)
-        for element in self._videos(protocol).as_numpy_iterator():
-            index, video = int(element["index"]), element["video"]
-            context, real = video[: protocol.context], video[protocol.context :]
-            keyed = zip(metrics, keys, strict=True)
-            paths = [self._measurements.path(metric.name, key, index, video) for metric, key in keyed]
-            known = {path: load(path) for path in paths}
-            missing = {path: metric for path, metric in zip(paths, metrics, strict=True) if known[path] is None}
-            if missing:
-                count = max(metric.num_samples for metric in missing.values())
-                try:
-                    how = len(real), protocol.temperature, protocol.seed, index, count
-                    numbers, samples = map(np.concatenate, zip(*self._sampler.batches(context, *how), strict=True))
-                    for path, metric in missing.items():
-                        last = metric.num_samples - 1
-                        if numbers[last] > last:
-                            save(_lost(path), numbers[last] - last)
-                        known[path] = metric.measure(context, real, samples[: last + 1])
-                        save(path, known[path])
-                except UserError:
-                    print()  # The message stands on a line of its own, not behind the progress bar.
-                    raise
-            for path, metric in zip(paths, metrics, strict=True):
-                found[metric.name].append(known[path])
-                lost[metric.name] += int(load(_lost(path)) or 0)
-            bar.add(1)
-        merged: dict[str, Any] = {}
-        for metric in metrics:
-            own = dataclasses.replace(protocol, samples=metric.num_samples)
-            result = _result(metric, np.stack(found[metric.name]), own)
-            if lost[metric.name]:
-                result[metric.name]["not_finite"] = lost[metric.name]
-            merged |= result
-        return merged
-
-    def _videos(self, protocol: Protocol) -> tf.data.Dataset:
-        how = {"num_videos": protocol.videos, "num_frames": protocol.frames}
-        try:
-            return data.eval_videos(self._model.config, self._data_dir, protocol.split, **how)
-        except UserError as error:
-            given = f"{protocol.context} frames given, {protocol.num_predicted} predicted"
-            raise UserError(f"{given}: {error}") from None
+def _videos(predictor: Predictor, protocol: Protocol) -> Iterator[tuple[int, np.ndarray]]:
+    """Index and frames, uint8 [T, H, W, C], of the first videos of a split; raises `UserError` at once."""
+    how = {"num_videos": protocol.videos, "num_frames": protocol.frames}
+    videos = data.eval_videos(predictor.config, protocol.data_dir, protocol.split, **how)
+    return ((int(element["index"]), element["video"]) for element in videos.as_numpy_iterator())
 
 
 def _lost(path: Path) -> Path:
@@ -198,7 +263,8 @@ def _lost(path: Path) -> Path:
     return path.with_name(f"{path.stem}-not_finite.npy")
 
 
-def _result(metric: SampleMetric | VideoMetric, measurements: np.ndarray, protocol: Protocol) -> dict[str, Any]:
-    check_finite(measurements, f"the {metric.label.lower()} of video {{}} of split {protocol.split}")
+def _result(metric: Metric, measurements: np.ndarray, protocol: Protocol) -> dict[str, Any]:
+    of_split = "" if protocol.split is None else f" of split {protocol.split}"
+    check_finite(measurements, f"the {metric.label.lower()} of video {{}}{of_split}")
     protocol = dataclasses.replace(protocol, settings=metric.settings())
-    return results.named(metric.name, metric.summarize(measurements), protocol)
+    return results.named(metric, metric.summarize(measurements), protocol)

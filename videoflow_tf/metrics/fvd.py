@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.i3d import I3D, LEAST_FRAMES
-from videoflow_tf.metrics.metric import MetricOptions, SampleMetric
+from videoflow_tf.metrics.metric import Clips, MetricOptions, SampleMetric
 
 SELF_CHECK_VALUE = 133.9
 
@@ -52,13 +51,13 @@ class FVD(SampleMetric):
     def settings(self) -> dict[str, Any]:
         return {"i3d": self._i3d.digest, "draws": self.num_samples, "context_included": self._include_context}
 
-    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        length = num_frames + (config.num_context if self._include_context else 0)
+    def check(self, clips: Clips) -> None:
+        length = clips.predicted + (clips.context if self._include_context else 0)
         if length < LEAST_FRAMES:
             raise UserError(
                 f"fvd needs clips of at least {LEAST_FRAMES} frames, these have {length}; give a larger --num_frames"
             )
-        if num_videos < 2:
+        if clips.videos < 2:
             raise UserError("fvd compares distributions: give --num_videos of 2 or more (256 for figures to publish)")
 
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:

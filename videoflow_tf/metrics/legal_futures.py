@@ -9,7 +9,7 @@ import numpy as np
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.shapes import Scene, backdrop, possible_futures
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.metric import MetricOptions, SampleMetric, curve_statistics, mean_statistics
+from videoflow_tf.metrics.metric import Clips, MetricOptions, SampleMetric, curve_statistics, mean_statistics
 
 _CONTRAST = 64  # Levels: a pixel further than this from a frame without a shape, in some channel, is one of the shape.
 _LEAST_IOU = 0.7
@@ -42,7 +42,9 @@ class LegalFutures(SampleMetric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> LegalFutures:
-        return cls(options.arguments.num_samples, options.config)
+        if options.clips.config is None:
+            raise UserError(f"{cls.name} needs the dataset shapes: give --workdir, a run on the same videos")
+        return cls(options.num_samples, options.clips.config)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -52,17 +54,12 @@ class LegalFutures(SampleMetric):
             "least_pixels": _LEAST_PIXELS,
         }
 
-    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        size, given = min(config.frame_shape[:2]), config.num_context
-        needs = (
-            (config.dataset == "shapes", "the dataset shapes, whose futures are known", config.dataset),
-            (config.shapes_count == 1, "one shape in a video", config.shapes_count),
-            (size >= _LEAST_FRAME_SIZE, f"frames of at least {_LEAST_FRAME_SIZE} pixels", size),
-            (1 <= given <= _MOST_CONTEXT, f"1 to {_MOST_CONTEXT} frames given", given),
-        )
-        for met, what, got in needs:
-            if not met:
-                raise UserError(f"{self.name} needs {what}, got {got}; leave it out of the metrics")
+    def check(self, clips: Clips) -> None:
+        config, size, given = clips.config, min(clips.frame_shape[:2]), clips.context
+        _need(config.dataset == "shapes", "the dataset shapes, whose futures are known", config.dataset)
+        _need(config.shapes_count == 1, "one shape in a video", config.shapes_count)
+        _need(size >= _LEAST_FRAME_SIZE, f"frames of at least {_LEAST_FRAME_SIZE} pixels", size)
+        _need(1 <= given <= _MOST_CONTEXT, f"1 to {_MOST_CONTEXT} frames given", given)
 
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
         """float64 [N + 2]: the share of samples that are legal up to and including each frame; of frames that are
@@ -105,6 +102,11 @@ class LegalFutures(SampleMetric):
     def _masks(self, frames: np.ndarray, contrast: float) -> np.ndarray:
         """Where the shape is: uint8 [..., C] -> bool [...]."""
         return (np.abs(frames.astype(np.int16) - self._backdrop) > contrast).any(axis=-1)
+
+
+def _need(met: bool, what: str, got: object) -> None:
+    if not met:
+        raise UserError(f"{LegalFutures.name} needs {what}, got {got}; leave it out of the metrics")
 
 
 def _overlaps(masks: np.ndarray, true_mask: np.ndarray) -> np.ndarray:

@@ -3,52 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.metric import MetricOptions, VideoMetric, curve_statistics, mean_statistics
-from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.seeds import as_seed, fold_in
 
 
 class BitsPerPixel(VideoMetric):
-    """-log2 of the probability of the frames after the context, per pixel and colour.
+    """-log2 of the probability of the frames after the context, per pixel and colour: per component, as in the paper.
 
-    The dequantisation noise of a video is a function of the seed and the video's index.
+    What a bound draws for a video, such as VideoFlow's dequantisation noise, is a function of the seed and its index.
     """
 
     name = "bits_per_pixel"
-    label = "Likelihood"
-    unit = "bits per pixel"
+    label = "Bits per pixel"
+    unit = "per colour component"
 
-    def __init__(self, config: VideoFlowConfig, dequantization_samples: int = 1) -> None:
-        """`dequantization_samples`: draws of that noise for each video; several give the importance-weighted bound."""
-        self._config, self._draws = config, dequantization_samples
+    def __init__(self, config: VideoFlowConfig, likelihood: str = "bound", draws: int = 1) -> None:
+        """Makes the metric.
+
+        Args:
+          config: of the data, and of the scale of its pixels.
+          likelihood: the "exact" one or a "bound".
+          draws: of a bound's noise for each video; several give the importance-weighted bound.
+        """
+        self._config, self._likelihood, self._draws = config, likelihood, draws
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> BitsPerPixel:
-        return cls(options.config, options.arguments.dequantization_samples)
+        predictor = options.predictor
+        if predictor is None or predictor.likelihood is None:
+            what = "samples alone have" if predictor is None else f"{type(predictor).__name__} has"
+            raise UserError(f"{what} no likelihood; leave {cls.name} out of the metrics")
+        return cls(predictor.config, predictor.likelihood, options.arguments.dequantization_samples)
 
     def settings(self) -> dict[str, Any]:
-        return {"dequantization_samples": self._draws, "pixel_scaling": self._config.pixel_scaling}
+        if self._likelihood == "exact":
+            return {"likelihood": "exact"}
+        how = {"dequantization_samples": self._draws, "pixel_scaling": self._config.pixel_scaling}
+        return {"likelihood": self._likelihood, **how}
 
-    def measure_with(self, model: VideoFlow, seed: int) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
-        """A function that gives [B, draws, frames scored]."""
-
-        @tf.function(reduce_retracing=True)
-        def frame_bits(video: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-            return model.frame_bits_per_pixel(video, seed=seeds)
-
-        def measure(video: tf.Tensor, index: tf.Tensor) -> np.ndarray:
-            seeds = [[as_seed((seed, int(i))) for i in index]]
-            seeds += [[fold_in(s, draw) for s in seeds[0]] for draw in range(1, self._draws)]
-            return np.stack([frame_bits(video, tf.stack(s)).numpy() for s in seeds], axis=1)
-
-        return measure
+    def measure(self, predictor: Predictor, videos: np.ndarray, indices: Sequence[int], seed: int) -> np.ndarray:
+        """float [B, draws, frames scored]"""
+        seeds = [as_seed((seed, int(i))) for i in indices]
+        of_draws = [seeds, *([fold_in(s, draw) for s in seeds] for draw in range(1, self._draws))]
+        return np.stack([predictor.frame_bits_per_pixel(videos, np.stack(s)) for s in of_draws], axis=1)
 
     def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
         """`curve_statistics` of the mean over the draws; with several of them also `importance_weighted`.

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.lpips_networks import LPIPSNetwork
-from videoflow_tf.metrics.metric import MetricOptions
+from videoflow_tf.metrics.metric import Clips, MetricOptions
 from videoflow_tf.metrics.similarity import Similarity
 
 
@@ -27,17 +26,17 @@ class LPIPS(Similarity):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> LPIPS:
-        return cls(options.arguments.num_samples, LPIPSNetwork(options.arguments.lpips_network))
+        return cls(options.num_samples, LPIPSNetwork(options.arguments.lpips_network))
 
     def settings(self) -> dict[str, Any]:
         return {"lpips_network": self._network.name, "lpips_weights": self._network.digest}
 
-    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        least = self._network.least_size
-        if min(config.frame_shape[:2]) < least:
+    def check(self, clips: Clips) -> None:
+        least, (height, width, _) = self._network.least_size, clips.frame_shape
+        if min(height, width) < least:
             raise UserError(
                 f"lpips with --lpips_network={self._network.name} needs frames of at least {least} pixels, "
-                f"got {config.frame_size}; leave it out"
+                f"got {height}x{width}; leave it out"
             )
 
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:

@@ -6,36 +6,35 @@ made under other conditions has another name and is never taken for it.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videoflow_tf.config import RESUMABLE_FIELDS
 from videoflow_tf.files import atomic_path
-from videoflow_tf.model.video_flow import VideoFlow
 
 
 class Measurements:
     """Arrays in a folder, one file per metric and video."""
 
-    def __init__(self, folder: str | Path, model: VideoFlow) -> None:
+    def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
+        """`identity`: JSON values that tell what is measured from everything else."""
         self._folder = Path(folder)
-        self._model = model_identity(model)
+        self._identity = dict(identity)
 
     def path(self, metric: str, protocol: dict[str, Any], index: int, video: np.ndarray) -> Path:
         """The file of a measurement.
 
         Args:
           metric: its name.
-          protocol: JSON values that the measurement depends on, besides the model, the video and its index.
+          protocol: JSON values that the measurement depends on, besides what is measured, the video and its index.
           index: of the video.
           video: uint8 [T, H, W, C].
         """
-        text = json.dumps([metric, protocol, self._model, index, video.shape], sort_keys=True)
+        text = json.dumps([metric, protocol, self._identity, index, video.shape], sort_keys=True)
         key = hashlib.sha256(text.encode() + np.ascontiguousarray(video).tobytes()).hexdigest()[:16]
         return self._folder / f"{metric}-{index:06d}-{key}.npy"
 
@@ -52,23 +51,3 @@ def load(path: Path) -> np.ndarray | None:
         return np.load(path)
     except (OSError, ValueError, EOFError):
         return None
-
-
-def model_identity(model: VideoFlow) -> dict[str, Any]:
-    """Configuration, training step and a digest of the weights, as JSON values."""
-    digest = hashlib.sha256()
-    for variable in model.trainable_variables:
-        digest.update(variable.numpy().tobytes())
-    config = {k: v for k, v in dataclasses.asdict(model.config).items() if k not in RESUMABLE_FIELDS}
-    return {"config": config, "step": int(model.step.numpy()), "weights": digest.hexdigest()}
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, or of the files in a folder and below and their names; its first 16 hexadecimal digits."""
-    path = Path(path)
-    digest = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(str(file.relative_to(path)).encode())
-        with open(file, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]

@@ -10,25 +10,42 @@ import abc
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.vgg import VGGFeatures
-from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.predictors.predictor import Predictor
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """What metrics are told of the clips that they are to compare, before they see the first."""
+
+    frame_shape: tuple[int, int, int]  # H, W, C
+    context: int  # Frames given.
+    predicted: int  # Frames after them.
+    videos: int
+    config: VideoFlowConfig | None = None  # Of the dataset; None if it is not known where the clips are from.
+
+    @classmethod
+    def of(cls, config: VideoFlowConfig, predicted: int, videos: int) -> Clips:
+        """Of videos of the dataset that `config` names."""
+        return cls(config.frame_shape, config.num_context, predicted, videos, config)
 
 
 @dataclasses.dataclass(frozen=True)
 class MetricOptions:
     """What metrics are made from; each takes what it needs."""
 
-    config: VideoFlowConfig  # Of the model.
+    clips: Clips
     arguments: EvaluateArguments
+    num_samples: int  # Of each video.
+    predictor: Predictor | None = None  # None where there are samples alone.
 
     @functools.cached_property
     def vgg(self) -> VGGFeatures:
@@ -68,8 +85,8 @@ class Metric(abc.ABC):
         """What the numbers depend on besides the videos and samples, as JSON values; part of the protocol."""
         return {}
 
-    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        """Raises `UserError` if the metric cannot be computed on so many predicted frames and videos."""
+    def check(self, clips: Clips) -> None:
+        """Raises `UserError` if the metric cannot be computed on such clips."""
         return
 
     @abc.abstractmethod
@@ -90,7 +107,7 @@ class SampleMetric(Metric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> SampleMetric:
-        return cls(options.arguments.num_samples)
+        return cls(options.num_samples)
 
     @abc.abstractmethod
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -104,18 +121,17 @@ class SampleMetric(Metric):
 
 
 class VideoMetric(Metric):
-    """What the model makes of the videos themselves."""
+    """What the predictor makes of the videos themselves."""
 
     @abc.abstractmethod
-    def measure_with(self, model: VideoFlow, seed: int) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
-        """The function that measures a batch of videos.
+    def measure(self, predictor: Predictor, videos: np.ndarray, indices: Sequence[int], seed: int) -> np.ndarray:
+        """What is kept of each video: [B, ...].
 
         Args:
-          model: a trained model.
+          predictor: what to measure.
+          videos: uint8 [B, T, H, W, C].
+          indices: of the videos, B.
           seed: of what is drawn.
-
-        Returns:
-          A function of videos, uint8 [B, T, H, W, C], and their indices, int64 [B], to what is kept of each, [B, ...].
         """
 
 

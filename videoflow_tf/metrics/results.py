@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from videoflow_tf.files import read_json, write_json
 from videoflow_tf.metrics import figures
 from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.metrics.metric import Metric
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 
@@ -37,26 +38,28 @@ class Results(NamedTuple):
         return self.measured[0]
 
 
-def named(name: str, numbers: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
-    """A metric's summary as it stands in metrics.json: name -> its numbers and `protocol`."""
-    if name == _AT_THE_TOP:
-        return {name: numbers, "protocol": protocol.to_json()}
-    return {name: {**numbers, "protocol": protocol.to_json()}}
+def named(metric: Metric, numbers: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    """A metric's summary as it stands in metrics.json: name -> its numbers, their `unit` and `protocol`."""
+    numbers = {**numbers, "unit": metric.unit} if metric.unit else numbers
+    if metric.name == _AT_THE_TOP:
+        return {metric.name: numbers, "protocol": protocol.to_json()}
+    return {metric.name: {**numbers, "protocol": protocol.to_json()}}
 
 
-def write(arguments: EvaluateArguments, measured: list[dict[str, Any]]) -> Results:
+def write(arguments: EvaluateArguments, measured: list[dict[str, Any]], **values: str) -> Results:
     """Writes the metrics that were asked for, beside those that were measured alike before, and their figure.
 
     Args:
       arguments: what was asked for.
       measured: the metrics by name, see `named`: at each temperature of a sweep, else once.
+      values: as of `RunArguments.result_name`.
     """
     names, temperatures = arguments.metrics, arguments.temperatures
     for metrics in measured:
         for name in names:
             metrics[name]["argv"] = arguments.argv()
     kind = "temperature_sweep" if temperatures else "metrics"
-    target = arguments.results_dir / "eval" / f"{arguments.result_name(kind)}.json"
+    target = arguments.results_dir / "eval" / f"{arguments.result_name(kind, **values)}.json"
     picture = target.with_suffix(".png")
     earlier = _read(target, len(measured))
     merged = [_measured_alike(old, new, names[0]) | new for old, new in zip(earlier, measured, strict=True)]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.metric import SampleMetric, curve_statistics
+from videoflow_tf.metrics.metric import Clips, SampleMetric, curve_statistics
 
 _SSIM_WINDOW = 11  # Pixels: tf.image.ssim's Gaussian window.
 
@@ -68,11 +67,10 @@ class SSIM(Similarity):
     label = "SSIM"
     unit = "1: equal"
 
-    def check(self, config: VideoFlowConfig, num_frames: int, num_videos: int) -> None:
-        if min(config.frame_shape[:2]) < _SSIM_WINDOW:
-            raise UserError(
-                f"ssim needs frames of at least {_SSIM_WINDOW} pixels, got {config.frame_size}; leave it out"
-            )
+    def check(self, clips: Clips) -> None:
+        height, width, _ = clips.frame_shape
+        if min(height, width) < _SSIM_WINDOW:
+            raise UserError(f"ssim needs frames of at least {_SSIM_WINDOW} pixels, got {height}x{width}; leave it out")
 
     def measure(self, context: np.ndarray, real: np.ndarray, samples: np.ndarray) -> np.ndarray:
         return np.array([tf.image.ssim(real, sample, max_val=255, filter_size=_SSIM_WINDOW) for sample in samples])

@@ -10,7 +10,7 @@ import tf_keras
 
 from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.measurements import file_digest
+from videoflow_tf.files import file_digest
 
 _FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _SOURCE = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{_FILE}"

@@ -21,7 +21,7 @@ class VGGMetric(SampleMetric):
 
     @classmethod
     def from_options(cls, options: MetricOptions) -> VGGMetric:
-        return cls(options.arguments.num_samples, options.vgg)
+        return cls(options.num_samples, options.vgg)
 
     def settings(self) -> dict[str, Any]:
         return {"vgg_weights": self._vgg.digest}

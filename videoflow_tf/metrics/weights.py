@@ -20,8 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import check_writable, sole_user
-from videoflow_tf.metrics.measurements import file_digest
+from videoflow_tf.files import check_writable, file_digest, sole_user
 from videoflow_tf.training.checkpoints import writing
 
 _SAVED_MODEL = "saved_model.pb"

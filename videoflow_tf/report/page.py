@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import re
 from html import escape
@@ -13,29 +12,15 @@ from videoflow_tf.config import PARTS, VideoFlowConfig, help_of
 from videoflow_tf.files import read_json
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
+from videoflow_tf.report import html
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 from videoflow_tf.workdir import latest_checkpoint, run_config
 
-_MIME = {".png": "image/png", ".gif": "image/gif"}
 _LONGEST_LIST = 16
 # Pictures that training drew; of those before the last only a few strips are shown.
 _TRAINING_PICTURE = re.compile(r"step-(\d+)_video-\d+$")
 _EARLIER_STEPS = 4
-
-_STYLE = """
-body { margin: 0 auto; max-width: 76rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-td, th { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
-td.value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
-.curves svg { width: 100%; height: auto; }
-figure { margin: 1rem 0; overflow-x: auto; } figure img { display: block; max-width: max(100%, 48rem); }
-figcaption { font-size: 0.9rem; color: #444; overflow-wrap: anywhere; }
-pre { padding: 0.8rem; overflow-x: auto; background: #f2f2f2; white-space: pre-wrap; overflow-wrap: anywhere; }
-summary { cursor: pointer; font-weight: 600; }
-"""
 
 
 def report_page(workdir: str | Path) -> str:
@@ -65,13 +50,7 @@ def report_page(workdir: str | Path) -> str:
     kind = "pixels" if channels == 3 else "grey pixels"
     summary = f"Dataset {config.dataset}, {height} x {width} {kind}, {config.num_context} "
     summary += f"frame{'s' * (config.num_context > 1)} given; {step:,} of {config.train_steps:,} training steps."
-    body = "".join(f"<section><h2>{name}</h2>{content}</section>\n" for name, content in sections.items() if content)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1><p>{escape(summary)}</p>\n{body}</body></html>\n"
-    )
+    return html.page(title, summary, sections)
 
 
 def _curves(workdir: Path) -> str:
@@ -87,10 +66,10 @@ def _results(results: dict[Path, Any], folder: Path) -> str:
         own = [picture for picture in pictures if picture.stem == path.stem]
         pictures = [picture for picture in pictures if picture not in own]
         parts.append(f"<h3>{escape(path.stem.replace('_', ' '))}</h3>")
-        parts += [_figure(picture) for picture in own]
+        parts += [html.figure(picture) for picture in own]
         parts += [f"<p>{escape(text)}</p>" for text in _protocol_texts(result)]
         parts.append(_result_tables(result))
-    return "".join(parts + [_figure(picture) for picture in pictures])
+    return "".join(parts + [html.figure(picture) for picture in pictures])
 
 
 def _protocol_texts(result: Any) -> list[str]:
@@ -110,9 +89,9 @@ def _result_tables(result: Any) -> str:
     leaves = [(name, _number(value)) for name, value in _flat(result)]
     how = [leaf for leaf in leaves if {"protocol", "argv"} & set(leaf[0].split(" / "))]
     numbers = [leaf for leaf in leaves if leaf not in how]
-    tables = _table(numbers, ("quantity", "value")) if numbers else ""
+    tables = html.table(numbers, ("quantity", "value")) if numbers else ""
     if how:
-        tables += f"<details><summary>Protocol</summary>{_table(how, ('quantity', 'value'))}</details>"
+        tables += f"<details><summary>Protocol</summary>{html.table(how, ('quantity', 'value'))}</details>"
     return tables
 
 
@@ -126,13 +105,13 @@ def _samples(folder: Path) -> str:
             steps.setdefault(int(match[1]), []).append(picture)
         else:
             drawn.append(picture)
-    parts = [_figure(picture) for picture in drawn]
+    parts = [html.figure(picture) for picture in drawn]
     if steps:
         *earlier, last = sorted(steps)
-        parts += [f"<h3>While training, step {last:,}</h3>", *(_figure(picture) for picture in steps[last])]
+        parts += [f"<h3>While training, step {last:,}</h3>", *(html.figure(picture) for picture in steps[last])]
         stride = -(-len(earlier) // _EARLIER_STEPS) or 1
         for step in earlier[::stride]:
-            strips = "".join(_figure(picture) for picture in steps[step] if picture.suffix == ".png")
+            strips = "".join(html.figure(picture) for picture in steps[step] if picture.suffix == ".png")
             parts.append(f"<details><summary>Step {step:,}</summary>{strips}</details>")
     return "".join(parts)
 
@@ -146,28 +125,15 @@ def _configuration(config: VideoFlowConfig) -> str:
         for name in names:
             value, usual = getattr(config, name), getattr(default, name)
             rows.append((name, str(value), str(usual) if value != usual else "", help_of(name)))
-        table = _table(rows, ("field", "value", "bair preset", "meaning"))
+        table = html.table(rows, ("field", "value", "bair preset", "meaning"))
         parts.append(f"<details><summary>{part.capitalize()}: {len(rows)} fields</summary>{table}</details>")
     return "".join(parts)
 
 
 def _pictures(folder: Path) -> list[Path]:
     """Strips before the animations of the same name."""
-    found = [path for path in folder.glob("*") if path.suffix in _MIME and not path.name.startswith(".")]
+    found = [path for path in folder.glob("*") if path.suffix in html.PICTURES and not path.name.startswith(".")]
     return sorted(found, key=lambda path: (path.stem, path.suffix == ".gif"))
-
-
-def _figure(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    name = escape(path.name)
-    source = f"data:{_MIME[path.suffix]};base64,{data}"
-    return f'<figure><img alt="{name}" loading="lazy" src="{source}"><figcaption>{name}</figcaption></figure>'
-
-
-def _table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f'<td class="value">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.anomaly import frame_scores, out_of_sequence
 from videoflow_tf.studies.arguments import AnomalyArguments
-from videoflow_tf.studies.files import file_label, read_frames
+from videoflow_tf.studies.files import label_of, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
 
 _DEFAULT_VIDEOS = 64
@@ -60,7 +60,7 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     config, seed, file, index = model.config, arguments.seed, arguments.video_file, arguments.video
     if file is not None:
         frames, settings = read_frames(file, config, arguments.max_frames)
-        name, where = arguments.result_name("anomaly", video_file=file_label(settings)), {"dataset": None}
+        name, where = arguments.result_name("anomaly", video_file=label_of(settings)), {"dataset": None}
     else:
         length = {"num_videos": index + 1, "num_frames": arguments.max_frames}
         videos = data.eval_videos(config, arguments.data_dir, arguments.split, **length)

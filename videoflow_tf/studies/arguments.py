@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from videoflow_tf.arguments import TEMPERATURE, RunArguments, argument
+from videoflow_tf.arguments import TEMPERATURE, PredictorArguments, RunArguments, argument
 from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
 
@@ -16,7 +16,7 @@ SIMILARITIES = ("psnr", "ssim")  # What the best and the worst sample can be cho
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleArguments(RunArguments):
+class SampleArguments(PredictorArguments):
     """Of `samples.sample`."""
 
     command: ClassVar[str] = "sample"
@@ -38,6 +38,7 @@ class SampleArguments(RunArguments):
     pictures: Sequence[str] = argument(PICTURES, "Which pictures to write; the .npz always is.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not set(self.pictures) <= set(PICTURES):
             raise UserError("--pictures must be a list of gif, mp4 and png, for example png,gif")
         if self.choose is not None and self.choose not in SIMILARITIES:
@@ -110,7 +111,7 @@ class AnomalyArguments(RunArguments):
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyArguments(RunArguments):
+class StudyArguments(PredictorArguments):
     """Of `fooling_clips.build_study`."""
 
     command: ClassVar[str] = "fooling_study build"

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from videoflow_tf.arguments import name_text
+from videoflow_tf.arguments import file_label
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import one_line
+from videoflow_tf.files import file_digest
 from videoflow_tf.media.video_files import read_video
-from videoflow_tf.metrics.measurements import file_digest
 
-_LONGEST_NAME = 60
 _MOST_FRAMES = 1000
 
 
@@ -37,9 +36,6 @@ def read_frames(file: str | Path, config: VideoFlowConfig, max_frames: int | Non
     return frames, of_file | ({"problems": problems} if problems else {})
 
 
-def file_label(of_file: Mapping[str, Any]) -> str:
-    """What a file is called in the names of results, given what a protocol says of it.
-
-    Files of one name in several folders, and one file that changes, are several.
-    """
-    return name_text(f"{Path(of_file['video_file']).name[:_LONGEST_NAME]}-{of_file['video_digest'][:8]}")
+def label_of(of_file: Mapping[str, Any]) -> str:
+    """What a file is called in the names of results, given what a protocol says of it."""
+    return file_label(of_file["video_file"], of_file["video_digest"])

@@ -12,31 +12,32 @@ from videoflow_tf.arguments import takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_text
-from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.predictors.predictor import Predictor, open_predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import SampleArguments, StudyArguments
 from videoflow_tf.studies.fooling import study_page
 from videoflow_tf.studies.samples import sample_futures
-from videoflow_tf.training.checkpoints import load_workdir
 
 
 @takes(StudyArguments)
 def build_study(arguments: StudyArguments) -> Path:
-    """Writes the page of a study of the trained model of a run to `workdir`/eval, and gives its path.
+    """Writes the page of a study of the trained model of a run, or another predictor, to `workdir`/eval.
+
+    Returns:
+      Its path.
 
     Args: the fields of `StudyArguments`.
 
     Raises:
       UserError: `workdir` has no trained model, or as `study_clips` and `study_page`.
     """
-    _, model = load_workdir(arguments.workdir, arguments.checkpoint)
-    real, generated, protocol = study_clips(model, arguments)
+    real, generated, protocol = study_clips(open_predictor(arguments), arguments)
     how = {"seconds": arguments.seconds, "frames_per_second": arguments.frames_per_second}
     page = study_page(real, generated, protocol=protocol.to_json(), **how)
     return write_text(arguments.results_dir / "eval" / f"{arguments.result_name('fooling_study')}.html", page)
 
 
-def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np.ndarray, Protocol]:
+def study_clips(predictor: Predictor, study: StudyArguments) -> tuple[np.ndarray, np.ndarray, Protocol]:
     """Real and generated clips, context included: uint8 [num_videos, K + num_frames, H, W, C] each, and the protocol.
 
     With `same_videos` the very videos are continued that are shown as real ones, else the next `num_videos` of the
@@ -46,10 +47,11 @@ def study_clips(model: VideoFlow, study: StudyArguments) -> tuple[np.ndarray, np
       UserError: the dataset is missing, or has too few videos or frames.
     """
     total = study.num_videos * (1 if study.same_videos else 2)
-    _check_videos(model.config, study, total)
-    shared = {name: getattr(study, name) for name in ("data_dir", "split", "num_frames", "temperature", "seed")}
+    _check_videos(predictor.config, study, total)
+    same = ("data_dir", "split", "num_frames", "temperature", "seed", "predictor")
+    shared = {name: getattr(study, name) for name in same}
     sampled = SampleArguments(study.workdir, num_videos=total, num_samples=1, **shared)
-    futures = sample_futures(model, sampled, needs_future=True)
+    futures = sample_futures(predictor, sampled, needs_future=True)
     real = np.concatenate([futures.context, futures.future], axis=1)[: study.num_videos]
     generated = np.concatenate([futures.context, futures.samples[:, 0]], axis=1)[-study.num_videos :]
     return real, generated, dataclasses.replace(futures.protocol, settings={"same_videos": study.same_videos})

@@ -21,7 +21,7 @@ from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import InterpolateArguments
-from videoflow_tf.studies.files import file_label, read_frames
+from videoflow_tf.studies.files import label_of, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
 
 
@@ -52,7 +52,7 @@ def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
     result = interpolate(model, ends, steps, levels, channel_rank)
     what = {**protocol.settings, "steps": steps, "levels": levels, "channel_rank": channel_rank}
     ends_of = {"video_file": protocol.settings["first"], "other_file": protocol.settings["last"]}
-    files = {name: file_label(of_file) for name, of_file in ends_of.items() if getattr(arguments, name) is not None}
+    files = {name: label_of(of_file) for name, of_file in ends_of.items() if getattr(arguments, name) is not None}
     stem = arguments.results_dir / "eval" / arguments.result_name("interpolation", **files)
     numbers = {"channels": result.channels, "protocol": dataclasses.replace(protocol, settings=what).to_json()}
     return [*save_pictures(result, stem), write_json(f"{stem}.json", numbers | {"argv": arguments.argv()})]

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf import data
-from videoflow_tf.arguments import flag_text, takes
+from videoflow_tf.arguments import flag_text, name_text, takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.media.progress import progress_bar
-from videoflow_tf.model.future_sampler import FutureSampler
-from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.metrics.metric import Clips
+from videoflow_tf.predictors.future_sampler import FutureSampler
+from videoflow_tf.predictors.predictor import Predictor, open_predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.studies.arguments import PICTURES, SampleArguments
-from videoflow_tf.studies.files import file_label, read_frames
-from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.studies.files import label_of, read_frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +41,18 @@ class Futures:
     def stem(self) -> str:
         """What the names of all files begin with; `2x3x10` are 2 videos, 3 samples of each, 10 frames."""
         p = self.protocol
-        source = p.split or f"{file_label(p.settings)}-from-{p.settings['start']}"
-        name = f"step-{p.step:07d}_{source}-{p.videos}x{p.samples}x{p.frames}"
+        source = p.split or f"{label_of(p.settings)}-from-{p.settings['start']}"
+        model = f"step-{p.step:07d}" if p.predictor is None else name_text(p.predictor)
+        name = f"{model}_{source}-{p.videos}x{p.samples}x{p.frames}"
         name += f"_temperature-{flag_text(float(p.temperature))}"
         return f"{name}_seed-{p.seed}" + ("" if self.choose is None else f"_by-{self.choose}")
 
 
 @takes(SampleArguments)
 def sample(arguments: SampleArguments) -> list[Path]:
-    """Samples futures with the trained model of a run, and writes them to `workdir`/samples. Shows a progress bar.
+    """Samples futures with the trained model of a run, or another predictor, and writes them to `workdir`/samples.
+
+    Shows a progress bar.
 
     Args: the fields of `SampleArguments`. All samples are written as .npz (arrays `context`, `samples` and, where the
     videos are long enough, the real `future`, as in `Futures`) and what they are as .json, whichever the pictures.
@@ -61,21 +64,20 @@ def sample(arguments: SampleArguments) -> list[Path]:
       UserError: `workdir` has no trained model, the dataset is missing or has too few videos, the file cannot be read
         or has too few frames, an argument is out of range, or a sample is not finite.
     """
-    _, model = load_workdir(arguments.workdir, arguments.checkpoint)
-    futures = sample_futures(model, arguments)
+    futures = sample_futures(open_predictor(arguments), arguments)
     folder = arguments.results_dir / "samples"
     how = {"grid": arguments.grid, "kinds": arguments.pictures, "argv": arguments.argv()}
     return list(save_futures(futures, folder, **how))
 
 
-def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: bool = False) -> Futures:
+def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_future: bool = False) -> Futures:
     """Samples the frames after the context of the first videos of a split, or of a file, and shows a progress bar.
 
     A sample is a function of the seed, the video's index and its own number. Beyond the result, the memory needed grows
     with neither `num_frames` nor `num_samples`, but for the latents, as large as the pixels.
 
     Args:
-      model: a trained model.
+      predictor: what draws the samples.
       arguments: what to sample.
       needs_future: the real videos must be as long as the samples, as with `choose`.
 
@@ -85,23 +87,24 @@ def sample_futures(model: VideoFlow, arguments: SampleArguments, needs_future: b
     """
     count, num_frames, seed, choose = arguments.num_samples, arguments.num_frames, arguments.seed, arguments.choose
     protocol = Protocol.of(
-        model,
+        predictor,
         videos=arguments.num_videos,
         samples=count,
         frames=num_frames,
         temperature=arguments.temperature,
         seed=seed,
+        predictor=arguments.predictor,
     )
-    config, num_context = model.config, model.config.num_context
+    config, num_context = predictor.config, predictor.config.num_context
     read = _videos if arguments.video_file is None else _file
     videos, where = read(config, arguments, needs_future or choose is not None)
     protocol = dataclasses.replace(protocol, **where)
     if choose is not None:
-        METRICS[choose](count).check(config, num_frames, len(videos))
+        METRICS[choose](count).check(Clips.of(config, num_frames, len(videos)))
     context, future = videos[:, :num_context], videos[:, num_context:]
     samples = np.empty([len(videos), count, num_frames, *videos.shape[2:]], np.uint8)
     bar = progress_bar(len(videos) * count)
-    sampler, lost = FutureSampler(model), 0
+    sampler, lost = FutureSampler(predictor), 0
     for i in range(len(videos)):
         done = 0
         for numbers, batch in sampler.batches(context[i], num_frames, protocol.temperature, seed, i, count):

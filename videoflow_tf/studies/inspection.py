@@ -1,4 +1,4 @@
-"""What a dataset is like: how much of it there is, what it looks like, and how far copying the last frame gets."""
+"""What a dataset is like: how much of it there is, what it looks like, and how far guessing without a model gets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from videoflow_tf.data.source import Source, open_source
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.media import strips
+from videoflow_tf.predictors.floors import CopyLast, Linear
 
 _MOST_VIDEOS = 100  # Of each split that are looked at; generated ones are as many.
 _SHEET_ROWS, _SHEET_COLUMNS = 12, 8
 _GREY = 2.0  # Levels by which the colours of a grey video may differ, on average: it has been through a codec.
-# Widths of the Laplace distribution that are tried, in levels.
-_WIDTHS = np.geomspace(1e-3, 200, 120)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Look:
     videos: np.ndarray  # uint8 [V, T, H, W, C], the first frames of the first videos.
     motion: np.ndarray  # float [T - 1]: mean absolute difference of a frame from the one before, in levels.
     grey: float  # The share of videos without colour.
-    transitions: np.ndarray  # int [levels, levels]: how often a component of one value is followed by one of another.
 
 
 def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | Path) -> Iterator[str]:
@@ -56,36 +54,17 @@ def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | P
         yield "sizes: " + _counted(f"{r.size[0]}x{r.size[1]}" for r in recordings)
         yield "frames a second: " + _counted("unknown" if r.fps is None else f"{r.fps:g}" for r in recordings)
     looks = {split: look for split in SPLITS if (look := _look(source, config, split)) is not None}
-    width = None
+    floors = [floor(config, data_dir) for floor in (CopyLast, Linear)] if "train" in looks else []
     for split, look in looks.items():
         yield (
             f"{split}, {len(look.videos)} videos of {look.videos.shape[1]} frames: {look.grey:.0%} without colour; "
             f"motion {look.motion.mean():.2f} levels a frame, by frame: {' '.join(f'{m:.2f}' for m in look.motion)}"
         )
-        if width is None:
-            width = min(_WIDTHS, key=lambda width: laplace_bits(look.transitions, width))
-        bits = laplace_bits(look.transitions, width)
-        yield f"{split}, the last frame copied, with a Laplace error of width {width:.3g}: {bits:.4f} bits per pixel"
+        for floor in floors:
+            bits = floor.frame_bits_per_pixel(look.videos, np.zeros([len(look.videos), 2], np.int32)).mean()
+            yield f"{split}, {floor.guess}, with a Laplace error of width {floor.width:.3g}: {bits:.4f} bits per pixel"
     if looks:
         yield str(_contact_sheet(next(iter(looks.values())).videos, Path(sheet)))
-
-
-def laplace_bits(transitions: np.ndarray, width: float) -> float:
-    """Bits per colour component where each is the one before plus a Laplace error, rounded and cut to the levels.
-
-    Args:
-      transitions: int [L, L]: how often one level is followed by another.
-      width: the mean absolute error, in levels.
-    """
-    levels = np.arange(len(transitions))
-    distance = np.abs(levels[None, :] - levels[:, None]).astype(np.float64)
-    # Beyond the near edge of a bin, less what is beyond its far edge; the first and the last bin have no far edge.
-    near, far = (0.5 * np.exp(-(distance + side) / width) for side in (-0.5, 0.5))
-    outermost = (levels == 0) | (levels == levels[-1])
-    mass = near - np.where(outermost[None, :], 0.0, far)
-    np.fill_diagonal(mass, 1 - np.where(outermost, 1, 2) * 0.5 * np.exp(-0.5 / width))
-    bits = -np.log2(np.maximum(mass, np.finfo(np.float64).tiny))
-    return float((transitions * bits).sum() / transitions.sum())
 
 
 def _look(source: Source, config: VideoFlowConfig, split: str) -> Look | None:
@@ -96,12 +75,7 @@ def _look(source: Source, config: VideoFlowConfig, split: str) -> Look | None:
     videos = np.stack(list(source.videos(split, num_frames).take(_MOST_VIDEOS).as_numpy_iterator()))
     motion = np.abs(np.diff(videos.astype(np.int16), axis=1)).mean(axis=(0, 2, 3, 4))
     spread = np.ptp(videos.astype(np.int16), axis=-1).mean(axis=(1, 2, 3))  # [V]
-    levels = 2**config.n_bits
-    values = videos.astype(np.int64) >> (8 - config.n_bits)
-    first = max(config.num_context, 1)
-    pairs = values[:, first - 1 : -1] * levels + values[:, first:]
-    transitions = np.bincount(pairs.ravel(), minlength=levels**2).reshape(levels, levels)
-    return Look(videos, motion, float((spread <= _GREY).mean()), transitions)
+    return Look(videos, motion, float((spread <= _GREY).mean()))
 
 
 def _contact_sheet(videos: np.ndarray, path: Path) -> Path:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.model import pixels
-from videoflow_tf.model.video_flow import VideoFlow
+from videoflow_tf.predictors.predictor import NotFiniteError, Predictor
 from videoflow_tf.seeds import as_seed, fold_in
 
 # More samples that are not finite than are, by so many: a matter of the model, not of a rare sample.
@@ -19,14 +17,12 @@ _MOST_LOST = 4
 class FutureSampler:
     """Draws any number of futures of a video, of any length, in bounded memory.
 
-    How samples are divided into batches and frames into chunks is a matter of memory and speed, and changes no sample.
+    How samples are divided into batches is a matter of memory and speed, and changes no sample.
     """
 
-    def __init__(self, model: VideoFlow, batch_size: int = 16, frames_at_once: int | None = None) -> None:
-        """`batch_size`: samples at a time; `frames_at_once`: as for `VideoFlow.sample_frames`."""
-        self._model, self._batch_size, self._frames_at_once = model, batch_size, frames_at_once
-        # Traced once for each size of a batch.
-        self._compiled = tf.function(self._draw, autograph=False)
+    def __init__(self, predictor: Predictor, batch_size: int = 16) -> None:
+        """`batch_size`: samples at a time."""
+        self._predictor, self._batch_size = predictor, batch_size
 
     def __call__(
         self, context: np.ndarray, num_frames: int, temperature: float, seed: int, video: int, count: int
@@ -53,20 +49,18 @@ class FutureSampler:
           At a time n numbers of samples, ascending from 0, and uint8 [n, N, H, W, C]; n at most the batch size.
 
         Raises:
-          UserError: most of the samples are not finite.
+          UserError: most of the samples are not finite, or they are no frames of that number and shape.
         """
         video_seed = as_seed((seed, video))
-        scale = tf.constant(temperature, self._model.float_dtype)
 
         def draw(numbers: list[int]) -> np.ndarray | None:
             """None if one of them is not finite."""
-            seeds = tf.stack([fold_in(video_seed, number) for number in numbers])
+            seeds = np.stack([fold_in(video_seed, number) for number in numbers])
             try:
-                return self._compiled(tf.constant(context[None]), tf.constant(num_frames), scale, seeds).numpy()
-            except tf.errors.InvalidArgumentError as error:
-                if "not finite" not in str(error):
-                    raise
+                frames = self._predictor.predict_frames(context, num_frames, temperature, seeds)
+            except NotFiniteError:
                 return None
+            return self._checked(frames, (len(numbers), num_frames, *context.shape[1:]))
 
         found = lost = 0
         while found < count:
@@ -89,9 +83,11 @@ class FutureSampler:
             found += len(numbers)
             yield numbers, batch
 
-    def _draw(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """context uint8 [1, K, H, W, C], seeds int32 [n, 2] -> uint8 [n, N, H, W, C]."""
-        frames = self._model.sample_frames(
-            context, num_frames, temperature, seeds, copies=seeds.shape[0], frames_at_once=self._frames_at_once
-        )
-        return pixels.to_uint8(frames[:, 0])
+    def _checked(self, frames: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        frames = np.asarray(frames)
+        if frames.dtype != np.uint8 or frames.shape != shape:
+            raise UserError(
+                f"{type(self._predictor).__name__}.predict_frames gives {frames.dtype} {list(frames.shape)}; "
+                f"it must be uint8 {list(shape)}: samples, frames, height, width, channels"
+            )
+        return frames

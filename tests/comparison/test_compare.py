@@ -1,0 +1,136 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.checks import refused
+from videoflow_tf import data, evaluate
+from videoflow_tf.comparison import table
+from videoflow_tf.comparison.arguments import CompareArguments
+from videoflow_tf.comparison.compare import compare
+from videoflow_tf.files import read_json
+from videoflow_tf.workdir import read_config, write_config
+
+HOW = {"metrics": ["bits_per_pixel", "psnr", "ssim", "legal_futures"], "num_videos": 3, "num_samples": 2}
+
+
+def theirs(config, path, videos=3, **changes):
+    """Somebody else's file: the last frame given, over and over."""
+    elements = list(data.eval_videos(config, None, "test", num_videos=videos).as_numpy_iterator())
+    clips = np.stack([element["video"] for element in elements])
+    context, future = clips[:, : config.num_context], clips[:, config.num_context :]
+    samples = np.repeat(np.repeat(context[:, None, -1:], 2, axis=1), future.shape[1], axis=2)
+    np.savez(path, **{"context": context, "samples": samples, "future": future} | changes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(command, micro_run, micro_config, tmp_path_factory):
+    """The folder that the command has written to, and what it has printed."""
+    folder = tmp_path_factory.mktemp("compared")
+    runs = [shutil.copytree(micro_run, folder / name) for name in ("run", "other/run")]
+    file = theirs(micro_config, folder / "theirs.npz")
+    flags = [f"--{name}={','.join(value) if isinstance(value, list) else value}" for name, value in HOW.items()]
+    sources = [f"--workdirs={runs[0]},{runs[1]}", f"--predictions={file}", f"--output_dir={folder / 'out'}"]
+    done = command("compare", *sources, *flags, "--shown_videos=2", "--shown_samples=1")
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_rows_and_files(compared):
+    folder, printed = compared
+    result = read_json(folder / "out" / "compare.json")
+    assert [row["model"] for row in result["models"]] == ["copy_last", "linear", "run", "run (2)", "theirs"]
+    assert result["protocol"].items() >= {"split": "test", "videos": 3, "samples": 2, "frames": 5, "context": 1}.items()
+    copied, _, run, same, file = result["models"]
+    assert run["metrics"]["psnr"]["best"] == same["metrics"]["psnr"]["best"]
+    assert file["metrics"]["psnr"]["best"] == copied["metrics"]["psnr"]["best"]
+    assert "bits_per_pixel" not in file["metrics"] and file["metrics"]["legal_futures"]["mean"] == 0
+    assert copied["metrics"]["bits_per_pixel"]["unit"] == "per colour component"
+    assert copied["parameters"] == 0 and copied["steps"] is None and run["steps"] == 6 and run["parameters"] > 1000
+    assert run["seconds_per_frame"] > 0
+    rows = list(csv.DictReader((folder / "out" / "compare.csv").open()))
+    assert float(rows[2]["bits_per_pixel"]) == run["metrics"]["bits_per_pixel"]["mean"]
+    assert rows[4]["bits_per_pixel"] == "" and float(rows[2]["psnr"]) == run["metrics"]["psnr"]["best"]["mean"]
+    assert "| Model | Bits per pixel (per colour component) | Best PSNR (dB) |" in printed
+    assert "shapes: 3 test videos, 2 samples each, temperature 0.5, 1 frame given, 4 predicted." in printed
+    for line in ("copy_last", "run (2)", "theirs"):
+        assert f"| {line} | " in printed
+    page = (folder / "out" / "compare.html").read_text()
+    assert page.count("<img") == 3 and "run (2)" in page and "<script" not in page
+    assert {path.name for path in (folder / "out").glob("compare*")} == {
+        f"compare{end}" for end in (".json", ".csv", ".md", ".png", ".html", "_video-0.gif", "_video-1.gif")
+    }
+
+
+def test_numbers_are_those_of_evaluate(compared, micro_run, tmp_path):
+    row = read_json(compared[0] / "out" / "compare.json")["models"][2]
+    alone = evaluate(micro_run, output_dir=tmp_path, **HOW).metrics
+    for name in HOW["metrics"]:
+        mine, theirs = (dict(numbers[name]) for numbers in (row["metrics"], alone))
+        del mine["argv"], theirs["argv"]
+        assert mine == theirs
+
+
+def test_names_of_models_cannot_break_the_table():
+    rows = [{"model": "a|b <i>", "metrics": {}, "steps": 3}]
+    assert "a\\|b <i>" in table.as_markdown(rows, table.Protocol(context=1, frames=2, videos=1, split="test"))
+    (_, line) = table.cells(rows)
+    assert line == ["a|b <i>", "-", "-", "3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frame_size": 32}, r"other is not about the same videos as copy_last: frame_size \(16 there, 32 here\)"),
+        ({"shapes_background": "grey"}, "not about the same videos as copy_last: shapes_background"),
+        ({"num_context": 2}, r"not about the same videos as copy_last: num_context \(1 there, 2 here\)"),
+        ({"n_bits": 5}, "bits per pixel of other and copy_last do not compare: n_bits"),
+    ],
+)
+def test_other_videos_are_refused(micro_run, micro_config, tmp_path, changes, message, monkeypatch):
+    from videoflow_tf.predictors import video_flow
+    from videoflow_tf.predictors.floors import CopyLast
+
+    monkeypatch.setattr(
+        video_flow.VideoFlowPredictor, "of_run", lambda workdir, checkpoint: CopyLast(read_config(workdir), None)
+    )
+    write_config(tmp_path / "other", micro_config.replace(**changes))
+    with refused(message):
+        compare(workdirs=[micro_run, tmp_path / "other"], output_dir=tmp_path / "out", num_videos=2)
+    assert not (tmp_path / "out" / "compare.json").exists()
+
+
+def test_a_file_about_other_videos_is_refused(micro_run, micro_config, tmp_path):
+    other = theirs(micro_config.replace(shapes_background="grey"), tmp_path / "other.npz")
+    with refused("other is not about the same videos as copy_last; compare what is given the same frames"):
+        compare(workdirs=[micro_run], predictions=[other], output_dir=tmp_path / "out", predictors=["copy_last"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "--workdirs is required"),
+        ({"workdirs": ["w"]}, "--output_dir is required"),
+        ({"workdirs": ["w"], "output_dir": "o", "predictors": ["x"]}, "there is no predictor 'x': copy_last, linear"),
+        ({"workdirs": ["w"], "output_dir": "o", "metrics": ["x"]}, "there is no metric 'x'"),
+    ],
+)
+def test_mistakes(arguments, message):
+    with refused(message):
+        CompareArguments(**arguments)
+
+
+def test_argv_repeats_it():
+    arguments = CompareArguments(workdirs=["a", "b"], output_dir="out", num_videos=2)
+    assert json.dumps(arguments.argv()) == json.dumps(
+        [
+            "launch/compare.py",
+            "--metrics=bits_per_pixel,psnr,ssim,diversity",
+            "--num_videos=2",
+            "--workdirs=a,b",
+            "--output_dir=out",
+        ]
+    )

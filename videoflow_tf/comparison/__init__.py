@@ -1,0 +1,1 @@
+"""Several models side by side: one protocol, one table, one page."""

@@ -1,0 +1,113 @@
+"""Measures several models by one protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from videoflow_tf import data
+from videoflow_tf.arguments import takes
+from videoflow_tf.comparison import table
+from videoflow_tf.comparison.arguments import CompareArguments
+from videoflow_tf.comparison.contenders import Contender, PredictionsContender, contenders
+from videoflow_tf.comparison.figure import save_figure
+from videoflow_tf.comparison.page import comparison_page
+from videoflow_tf.config import PARTS
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import write_json, write_text
+from videoflow_tf.media import strips
+
+_MOST_VIDEOS, _MOST_SAMPLES = 256, 100  # Where nothing else is asked for.
+
+
+@takes(CompareArguments)
+def compare(arguments: CompareArguments) -> list[Path]:
+    """Measures runs, predictors and samples that are drawn already by one protocol, all on the very same videos.
+
+    Writes a table (compare.md, .csv, .json), a figure (.png) and a page with everyone's samples side by side (.html) to
+    `output_dir`, and beside them what `evaluate` writes of each, in a folder by its name. Shows progress bars; stopped
+    and started again it goes on where it was.
+
+    Args: the fields of `CompareArguments`.
+
+    Returns:
+      The files written.
+
+    Raises:
+      UserError: a run or a file cannot be read; models are not about the same videos, or not scored on the same frames;
+        a metric cannot be computed.
+    """
+    rivals = list(contenders(arguments))
+    arguments = _with_counts(arguments, rivals)
+    _check_same_videos(rivals, arguments)
+    rows = []
+    for rival in rivals:
+        print(f"{rival.name}:", flush=True)
+        rows.append(rival.row(arguments))
+    folder, protocol = arguments.results_dir, table.shared_protocol(rows)
+    pictures = list(_pictures(rivals, arguments))
+    figure = save_figure(folder / "compare.png", rows, protocol)
+    content = {"protocol": protocol.to_json(), "models": rows, "argv": arguments.argv()}
+    return [
+        write_json(folder / "compare.json", content),
+        write_text(folder / "compare.csv", table.as_csv(rows)),
+        write_text(folder / "compare.md", table.as_markdown(rows, protocol)),
+        figure,
+        *pictures,
+        write_text(folder / "compare.html", comparison_page(rows, protocol, figure, pictures)),
+    ]
+
+
+def _with_counts(arguments: CompareArguments, rivals: Sequence[Contender]) -> CompareArguments:
+    """With the numbers of videos, samples and frames that are not given: as many as all have."""
+    config = next(rival.config for rival in rivals if rival.config is not None)
+    drawn = [rival.predictions for rival in rivals if isinstance(rival, PredictionsContender)]
+    there = data.num_eval_videos(config, arguments.data_dir, arguments.split)
+    found = {
+        "num_videos": min([_MOST_VIDEOS, there, *(p.num_videos for p in drawn)]),
+        "num_samples": min([_MOST_SAMPLES, *(p.num_samples for p in drawn)]),
+        "num_frames": min([config.num_eval_frames - config.num_context, *(p.num_frames for p in drawn)]),
+    }
+    return dataclasses.replace(arguments, **{n: v for n, v in found.items() if getattr(arguments, n) is None})
+
+
+def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments) -> None:
+    """Raises `UserError` unless all are measured on the same frames, pixel by pixel, and scored on the same."""
+    first, *others = rivals
+    expected = _digest(first, arguments)
+    for other in others:
+        differences = {} if other.config is None else first.config.differences(other.config)
+        told = ", ".join(f"{n} ({a} there, {b} here)" for n, (a, b) in differences.items() if n in PARTS["data"])
+        if _digest(other, arguments) != expected:
+            raise UserError(
+                f"{other.name} is not about the same videos as {first.name}{': ' + told if told else ''}; compare what "
+                f"is given the same frames of the same {arguments.split} videos"
+            )
+        if "bits_per_pixel" in arguments.metrics and {"n_bits", "num_eval_frames"} & differences.keys():
+            raise UserError(
+                f"bits per pixel of {other.name} and {first.name} do not compare: {told}; leave one out, or give "
+                "--metrics without bits_per_pixel"
+            )
+
+
+def _digest(rival: Contender, arguments: CompareArguments) -> str:
+    """Of every pixel that is given or compared with."""
+    digest = hashlib.sha256()
+    for frames in rival.clips(arguments, arguments.num_videos):
+        for part in frames:
+            digest.update(repr(part.shape).encode() + part.tobytes())
+    return digest.hexdigest()
+
+
+def _pictures(rivals: Sequence[Contender], arguments: CompareArguments) -> Iterator[Path]:
+    """Of the first videos, the real future and everyone's first samples side by side, moving."""
+    count = min(arguments.shown_videos, arguments.num_videos)
+    shown = min(arguments.shown_samples, arguments.num_samples)
+    samples = [list(rival.samples(arguments, count, shown)) for rival in rivals]
+    for i, (context, future) in enumerate(rivals[0].clips(arguments, count)):
+        of_all = {rival.name: found[i] for rival, found in zip(rivals, samples, strict=True)}
+        path = arguments.results_dir / f"compare_video-{i}.gif"
+        strips.save_gif(path, strips.models(context, of_all, future))
+        yield path

@@ -1,0 +1,142 @@
+"""What is compared: models that predict, and samples that are drawn already."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from videoflow_tf import data
+from videoflow_tf.arguments import name_text
+from videoflow_tf.comparison.arguments import CompareArguments
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.files import local_path
+from videoflow_tf.metrics.arguments import EvaluateArguments, MeasureArguments
+from videoflow_tf.metrics.evaluate import measure_predictions, measure_predictor
+from videoflow_tf.metrics.metric import SampleMetric
+from videoflow_tf.predictors.future_sampler import FutureSampler
+from videoflow_tf.predictors.predictions import Predictions
+from videoflow_tf.predictors.predictor import Predictor, make_predictor
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
+from videoflow_tf.registry import METRICS
+from videoflow_tf.workdir import run_config
+
+
+class Contender(abc.ABC):
+    """One row of the table.
+
+    Attributes:
+      name: of the row; all are different.
+      config: what its videos are like; None if only the frames are known.
+    """
+
+    config: VideoFlowConfig | None = None
+
+    def __init__(self, name: str, **source: Any) -> None:
+        """`source`: the arguments of `evaluate` that name it."""
+        self.name, self._source = name, source
+
+    @abc.abstractmethod
+    def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of the first videos the context, uint8 [K, H, W, C], and what really came, uint8 [N, H, W, C]."""
+
+    @abc.abstractmethod
+    def samples(self, arguments: CompareArguments, videos: int, count: int) -> Iterator[np.ndarray]:
+        """Of the first videos the first samples, uint8 [count, N, H, W, C], of those that are measured."""
+
+    @abc.abstractmethod
+    def row(self, arguments: CompareArguments) -> dict[str, Any]:
+        """What `evaluate` finds, and what the model is: JSON values."""
+
+    def _evaluate_arguments(self, arguments: CompareArguments, metrics: list[str], *without: str) -> EvaluateArguments:
+        names = {field.name for field in dataclasses.fields(MeasureArguments)} - {*without}
+        shared = {name: getattr(arguments, name) for name in names} | {"metrics": metrics}
+        return EvaluateArguments(**shared, output_dir=arguments.results_dir / name_text(self.name), **self._source)
+
+
+class PredictorContender(Contender):
+    """A trained model of a run, or another predictor."""
+
+    def __init__(self, name: str, predictor: Predictor, **source: Any) -> None:
+        super().__init__(name, **source)
+        self._predictor, self.config = predictor, predictor.config
+
+    def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        context = self.config.num_context
+        how = {"num_videos": count, "num_frames": context + arguments.num_frames}
+        videos = data.eval_videos(self.config, arguments.data_dir, arguments.split, **how)
+        for element in videos.as_numpy_iterator():
+            yield element["video"][:context], element["video"][context:]
+
+    def samples(self, arguments: CompareArguments, videos: int, count: int) -> Iterator[np.ndarray]:
+        sampler = FutureSampler(self._predictor, arguments.batch_size)
+        for index, (context, _) in enumerate(self.clips(arguments, videos)):
+            yield sampler(context, arguments.num_frames, arguments.temperature, arguments.seed, index, count)
+
+    def row(self, arguments: CompareArguments) -> dict[str, Any]:
+        scores = self._predictor.likelihood is not None
+        metrics = [name for name in arguments.metrics if scores or issubclass(METRICS[name], SampleMetric)]
+        found = measure_predictor(self._predictor, self._evaluate_arguments(arguments, metrics)).metrics
+        return {
+            "model": self.name,
+            "parameters": self._predictor.num_parameters,
+            "steps": self._predictor.step,
+            "seconds_per_frame": self._seconds_per_frame(arguments),
+            "metrics": found,
+        }
+
+    def _seconds_per_frame(self, arguments: CompareArguments) -> float:
+        """To sample one future, by itself; the second time, when everything is compiled."""
+        list(self.samples(arguments, 1, 1))
+        start = time.perf_counter()
+        list(self.samples(arguments, 1, 1))
+        return (time.perf_counter() - start) / arguments.num_frames
+
+
+class PredictionsContender(Contender):
+    """Samples that are drawn already."""
+
+    def __init__(self, name: str, predictions: Predictions, **source: Any) -> None:
+        super().__init__(name, **source)
+        self.predictions = predictions
+
+    def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for clip in itertools.islice(self.predictions, count):
+            yield clip.context, clip.real[: arguments.num_frames]
+
+    def samples(self, arguments: CompareArguments, videos: int, count: int) -> Iterator[np.ndarray]:
+        for clip in itertools.islice(self.predictions, videos):
+            yield clip.samples[:count, : arguments.num_frames]
+
+    def row(self, arguments: CompareArguments) -> dict[str, Any]:
+        metrics = [name for name in arguments.metrics if issubclass(METRICS[name], SampleMetric)]
+        of_models = ("split", "temperature", "seed", "batch_size", "dequantization_samples")
+        found = measure_predictions(self.predictions, self._evaluate_arguments(arguments, metrics, *of_models)).metrics
+        return {"model": self.name, "metrics": found}
+
+
+def contenders(arguments: CompareArguments) -> Iterator[Contender]:
+    """In the order of the table: predictors, runs, predictions."""
+    first, taken = arguments.workdirs[0], set()
+
+    def named(name: str) -> str:
+        number = next(n for n in itertools.count(1) if (name, n) not in taken)
+        taken.add((name, number))
+        return name if number == 1 else f"{name} ({number})"
+
+    data_dir = arguments.data_dir
+    for name in arguments.predictors:
+        predictor = make_predictor(name, run_config(first), data_dir)
+        yield PredictorContender(named(name), predictor, workdir=first, predictor=name, data_dir=data_dir)
+    for workdir in arguments.workdirs:
+        predictor = VideoFlowPredictor.of_run(workdir, arguments.checkpoint)
+        source = {"workdir": workdir, "checkpoint": arguments.checkpoint, "data_dir": data_dir}
+        yield PredictorContender(named(local_path(workdir).resolve().name), predictor, **source)
+    for path in arguments.predictions:
+        predictions = Predictions(path)
+        yield PredictionsContender(named(local_path(path).stem), predictions, workdir=first, predictions=path)

@@ -1,0 +1,90 @@
+"""The table of a comparison: a row for each model."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from videoflow_tf.metrics.figures import spread
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
+
+Row = Mapping[str, Any]  # As `Contender.row` gives it.
+
+
+class Column(NamedTuple):
+    """A number of each model."""
+
+    name: str
+    title: str
+    values: list[float | None]  # By the row; None where a model has no such number.
+    errors: list[float | None]
+
+
+def columns(rows: Sequence[Row]) -> Iterator[Column]:
+    """Metrics, of samples the best of each video where there is one, then what the models are."""
+    for name in dict.fromkeys(name for row in rows for name in row["metrics"] if name in METRICS):
+        found = [row["metrics"].get(name) for row in rows]
+        best = any(result is not None and "best" in result for result in found)
+        numbers = [result and (result["best"] if best else result) for result in found]
+        title = f"{'Best ' if best else ''}{METRICS[name].label} ({METRICS[name].unit})".replace(" ()", "")
+        values = [result and result["mean"] for result in numbers]
+        yield Column(name, title, values, [result and spread(result) for result in numbers])
+    for name, title in (
+        ("seconds_per_frame", "Seconds per sampled frame"),
+        ("parameters", "Parameters"),
+        ("steps", "Training steps"),
+    ):
+        yield Column(name, title, [row.get(name) for row in rows], [None] * len(rows))
+
+
+def shared_protocol(rows: Sequence[Row]) -> Protocol:
+    """How all rows were measured: on which videos, and with how many samples at which temperature."""
+    row = next(row for row in rows if "steps" in row)
+    protocols = [Protocol.of_metric(row["metrics"], name) for name in row["metrics"] if name in METRICS]
+    protocol = next((protocol for protocol in protocols if protocol.samples is not None), protocols[0])
+    names = ("dataset", "data_dir", "split", "videos", "samples", "context", "frames", "temperature", "seed")
+    return Protocol(**{name: getattr(protocol, name) for name in names})
+
+
+def cells(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """The table as it is shown: titles, then a line for each model, numbers with their standard errors."""
+    found = list(columns(rows))
+    yield ["Model", *(column.title for column in found)]
+    for i, row in enumerate(rows):
+        yield [row["model"], *(_cell(column.values[i], column.errors[i]) for column in found)]
+
+
+def as_markdown(rows: Sequence[Row], protocol: Protocol) -> str:
+    """The protocol in words and the table."""
+    titles, *lines = cells(rows)
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in (titles, ["---"] * len(titles), *lines)]
+    return f"{describe(protocol)}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The numbers in full, each followed by its standard error where there are any."""
+    series: dict[str, list] = {"model": [row["model"] for row in rows]}
+    for column in columns(rows):
+        series[column.name] = column.values
+        if any(error is not None for error in column.errors):
+            series[f"{column.name}_error"] = column.errors
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([series, *zip(*series.values(), strict=True)])
+    return text.getvalue()
+
+
+def describe(protocol: Protocol) -> str:
+    """One sentence on how all were measured."""
+    given = f"{protocol.context} frame{'s' * (protocol.context > 1)} given, {protocol.num_predicted} predicted"
+    dataset = "" if protocol.dataset is None else f"{protocol.dataset}: "
+    return f"{dataset}{protocol.videos_text}, {given}."
+
+
+def _cell(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return text if error is None else f"{text} ± {error:.2g}"

@@ -1,0 +1,132 @@
+"""Samples that are drawn already, by whatever model: .npz files, as `sample.py` writes them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from videoflow_tf.arguments import file_label
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import file_digest, local_path
+
+_SHAPES = {"context": "videos, K, H, W, C", "samples": "videos, samples, N, H, W, C", "future": "videos, N, H, W, C"}
+_FORM = "; ".join(f"{name} [{shape}]" for name, shape in _SHAPES.items())
+
+
+class PredictedClip(NamedTuple):
+    """A video, and what was predicted of it."""
+
+    context: np.ndarray  # uint8 [K, H, W, C]
+    real: np.ndarray  # uint8 [N, H, W, C]
+    samples: np.ndarray  # uint8 [S, N, H, W, C]
+
+
+class Predictions:
+    """The videos in a file, or in all .npz files of a folder, in the order of their names.
+
+    Attributes:
+      num_videos, num_samples, num_frames: V of all files, S of each video, N of each sample.
+      context_shape: [K, H, W, C].
+      drawn_with: `temperature` and `seed`, where the files say them.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Reads how large the arrays are.
+
+        Raises:
+          UserError: there is no such file, an array is missing or of another type or shape, or files differ.
+        """
+        self._path = local_path(path)
+        self._files = sorted(self._path.glob("*.npz")) if self._path.is_dir() else [self._path]
+        if not self._files:
+            raise UserError(f"{path} has no .npz files; see --predictions in --help")
+        shapes = [_checked_shapes(file) for file in self._files]
+        kinds = {(shape["context"][1:], shape["samples"][1:]) for shape in shapes}
+        if len(kinds) > 1:
+            first = next(i for i, shape in enumerate(shapes) if shape["samples"][1:] != shapes[0]["samples"][1:])
+            raise UserError(f"{self._files[first]} differs from {self._files[0]} in more than the number of videos")
+        self._counts = [shape["samples"][0] for shape in shapes]
+        self.num_videos = sum(self._counts)
+        self.context_shape = shapes[0]["context"][1:]
+        self.num_samples, self.num_frames = shapes[0]["samples"][1:3]
+        self.drawn_with = _scalars(self._files[0])
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """JSON values that differ where the files do."""
+        return {"predictions": str(self._path), "predictions_digest": file_digest(self._path)}
+
+    @property
+    def label(self) -> str:
+        """What they are called in the names of results."""
+        return file_label(self._path, self.identity["predictions_digest"])
+
+    def __iter__(self) -> Iterator[PredictedClip]:
+        """All videos, a file in memory at a time."""
+        for file in self._files:
+            arrays = _read(file)
+            for i in range(len(arrays["context"])):
+                yield PredictedClip(arrays["context"][i], arrays["future"][i], arrays["samples"][i])
+
+
+def _checked_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays in a file, which are not read for it."""
+    headers = _headers(file)
+    for name in _SHAPES:
+        if name not in headers:
+            there = ", ".join(headers) or "nothing"
+            raise UserError(f"{file} has no array {name!r}, it has {there}; it needs, uint8: {_FORM}")
+        shape, dtype = headers[name]
+        if dtype != np.uint8:
+            raise UserError(f"{name} in {file} is {dtype}; it must be uint8, 0 to 255")
+        if len(shape) != len(_SHAPES[name].split(",")) or 0 in shape or shape[-1] not in (1, 3):
+            raise UserError(f"{name} in {file} is {list(shape)}; it must be [{_SHAPES[name]}] with C of 1 or 3")
+    (context, samples, future) = (headers[name][0] for name in _SHAPES)
+    if not (context[0] == samples[0] == future[0] and context[2:] == samples[3:] == future[2:]):
+        raise UserError(
+            f"{file} has context {list(context)}, samples {list(samples)} and future {list(future)}: they do not "
+            f"agree in videos, height, width or channels: {_FORM}"
+        )
+    if samples[2] != future[1]:
+        raise UserError(f"{file} has samples of {samples[2]} frames and a future of {future[1]}; give equally many")
+    return {"context": context, "samples": samples, "future": future}
+
+
+def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of every array in an .npz file."""
+    found = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    version = np.lib.format.read_magic(stream)
+                    read = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0
+                    )
+                    shape, _, dtype = read(stream)
+                found[member.removesuffix(".npy")] = shape, dtype
+    except FileNotFoundError:
+        raise UserError(f"there is no file {file}; --predictions is an .npz file or a folder of them") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{file} cannot be read as .npz: {error}; write it with np.savez_compressed") from None
+    return found
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in _SHAPES}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file} is damaged: {error}; write it again") from None
+
+
+def _scalars(file: Path) -> dict[str, float | int]:
+    with np.load(file, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in ("temperature", "seed") if name in arrays}
+    return {name: value.item() for name, value in found.items() if value.shape == () and value.dtype.kind in "iuf"}

@@ -1,0 +1,50 @@
+"""Web pages of one file that need no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+PICTURES = {".png": "image/png", ".gif": "image/gif"}
+
+_STYLE = """
+body { margin: 0 auto; max-width: 76rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+td, th { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
+td.value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
+.curves svg { width: 100%; height: auto; }
+figure { margin: 1rem 0; overflow-x: auto; } figure img { display: block; max-width: max(100%, 48rem); }
+figcaption { font-size: 0.9rem; color: #444; overflow-wrap: anywhere; }
+pre { padding: 0.8rem; overflow-x: auto; background: #f2f2f2; white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; font-weight: 600; }
+"""
+
+
+def page(title: str, summary: str, sections: Mapping[str, str]) -> str:
+    """A page: texts for its title and below it; HTML by the titles of sections, of which empty ones are left out."""
+    body = "".join(f"<section><h2>{name}</h2>{content}</section>\n" for name, content in sections.items() if content)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body><h1>{escape(title)}</h1><p>{escape(summary)}</p>\n{body}</body></html>\n"
+    )
+
+
+def figure(path: Path) -> str:
+    """A picture, in the page itself, and its name below it."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    name = escape(path.name)
+    source = f"data:{PICTURES[path.suffix]};base64,{data}"
+    return f'<figure><img alt="{name}" loading="lazy" src="{source}"><figcaption>{name}</figcaption></figure>'
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
+    """A table of texts."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f'<td class="value">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
