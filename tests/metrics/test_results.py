@@ -39,7 +39,7 @@ def test_metrics_of_one_protocol_stand_together(tmp_path):
     assert _without_argv(_write(tmp_path, _likelihood(5))) == _likelihood(5)
     both = _write(tmp_path, _fvd(5))
     assert _without_argv(both) == _likelihood(5) | _fvd(5)
-    assert both["bits_per_pixel"]["argv"] == ["launch/evaluate.py", f"--workdir={tmp_path}"]
+    assert both["bits_per_pixel"]["argv"] == ["launch/evaluate.py", f"--workdir={tmp_path}", "--metrics=bits_per_pixel"]
     assert both["fvd"]["argv"] == ["launch/evaluate.py", f"--workdir={tmp_path}", "--metrics=fvd"]
     assert sorted(path.name for path in (tmp_path / "eval").iterdir()) == ["metrics.json", "metrics.png"]
 

@@ -12,7 +12,6 @@ from videoflow_tf.arguments import PredictorArguments
 from videoflow_tf.files import read_json
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.predictor import NotFiniteError, Predictor, make_predictor
-from videoflow_tf.studies.arguments import StudyArguments
 from videoflow_tf.studies.fooling_clips import build_study
 
 MODULE = """
@@ -76,8 +75,8 @@ def test_likelihood_samples_and_study(micro_run, in_folder):
     assert result.metrics["protocol"]["likelihood"] == "exact"
     paths = sample(workdir, predictor="snow_model:make_snow", num_frames=3, pictures=["png"])
     assert all(path.name.startswith("snow-model-make-snow_test-1x3x3") for path in paths)
-    study = build_study(StudyArguments(workdir, predictor="copy_last", num_videos=2, num_frames=3))
-    assert study.name.startswith("fooling_study_predictor-copy_last")
+    study = build_study(workdir, predictor="copy_last", num_videos=2, num_frames=3)
+    assert study.name.startswith("fooling_study_predictor-copy-last")
     protocol = json.loads(study.read_text().split('"protocol": ')[1].split("}")[0] + "}")
     assert protocol["predictor"] == "copy_last"
 

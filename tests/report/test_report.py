@@ -70,7 +70,7 @@ def test_commands_of_results():
     first, second, third = (shlex.split(command) for command in result_commands(result))
     shown = ["--num_videos=2", "--seed=1", "--grid=true", "--pictures=png,gif"]
     assert first == ["python", "launch/sample.py", "--workdir=a; touch x", "--data_dir=$(id)\n", *shown]
-    options = ["--metrics=psnr,fvd", "--temperatures=0,0.5", "--i3d_path=I'd", "--fvd_context=false"]
+    options = ["--metrics=psnr,fvd", "--i3d_path=I'd", "--fvd_context=false", "--temperatures=0,0.5"]
     assert second == third == ["python", "launch/evaluate.py", "--workdir=w", *options]
     build = StudyArguments("w", seconds=1.0, frames_per_second=4)
     assert build.argv() == ["launch/fooling_study.py", "build", "--workdir=w", "--seconds=1", "--frames_per_second=4"]

@@ -19,6 +19,8 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_json, write_text
 from videoflow_tf.media import strips
 
+# The fields of a configuration that a message names.
+_OF_CLIPS = {"frame_size", "channels", *PARTS["data"]}
 _MOST_VIDEOS, _MOST_SAMPLES = 256, 100  # Where nothing else is asked for.
 
 
@@ -79,7 +81,7 @@ def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments)
     expected = _digest(first, arguments)
     for other in others:
         differences = {} if other.config is None else first.config.differences(other.config)
-        told = ", ".join(f"{n} ({a} there, {b} here)" for n, (a, b) in differences.items() if n in PARTS["data"])
+        told = ", ".join(f"{n} ({a} there, {b} here)" for n, (a, b) in differences.items() if n in _OF_CLIPS)
         if _digest(other, arguments) != expected:
             raise UserError(
                 f"{other.name} is not about the same videos as {first.name}{': ' + told if told else ''}; compare what "

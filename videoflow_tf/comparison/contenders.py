@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Contender(abc.ABC):
 
     config: VideoFlowConfig | None = None
 
-    def __init__(self, name: str, **source: Any) -> None:
+    def __init__(self, name: str, source: Mapping[str, Any]) -> None:
         """`source`: the arguments of `evaluate` that name it."""
         self.name, self._source = name, source
 
@@ -62,8 +62,8 @@ class Contender(abc.ABC):
 class PredictorContender(Contender):
     """A trained model of a run, or another predictor."""
 
-    def __init__(self, name: str, predictor: Predictor, **source: Any) -> None:
-        super().__init__(name, **source)
+    def __init__(self, name: str, source: Mapping[str, Any], predictor: Predictor) -> None:
+        super().__init__(name, source)
         self._predictor, self.config = predictor, predictor.config
 
     def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -101,8 +101,8 @@ class PredictorContender(Contender):
 class PredictionsContender(Contender):
     """Samples that are drawn already."""
 
-    def __init__(self, name: str, predictions: Predictions, **source: Any) -> None:
-        super().__init__(name, **source)
+    def __init__(self, name: str, source: Mapping[str, Any], predictions: Predictions) -> None:
+        super().__init__(name, source)
         self.predictions = predictions
 
     def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -129,14 +129,14 @@ def contenders(arguments: CompareArguments) -> Iterator[Contender]:
         taken.add((name, number))
         return name if number == 1 else f"{name} ({number})"
 
-    data_dir = arguments.data_dir
+    shared = {"workdir": first, "data_dir": arguments.data_dir}
     for name in arguments.predictors:
-        predictor = make_predictor(name, run_config(first), data_dir)
-        yield PredictorContender(named(name), predictor, workdir=first, predictor=name, data_dir=data_dir)
+        predictor = make_predictor(name, run_config(first), arguments.data_dir)
+        yield PredictorContender(named(name), {**shared, "predictor": name}, predictor)
     for workdir in arguments.workdirs:
         predictor = VideoFlowPredictor.of_run(workdir, arguments.checkpoint)
-        source = {"workdir": workdir, "checkpoint": arguments.checkpoint, "data_dir": data_dir}
-        yield PredictorContender(named(local_path(workdir).resolve().name), predictor, **source)
+        source = {**shared, "workdir": workdir, "checkpoint": arguments.checkpoint}
+        yield PredictorContender(named(local_path(workdir).resolve().name), source, predictor)
     for path in arguments.predictions:
-        predictions = Predictions(path)
-        yield PredictionsContender(named(local_path(path).stem), predictions, workdir=first, predictions=path)
+        source = {"workdir": first, "predictions": path}
+        yield PredictionsContender(named(local_path(path).stem), source, Predictions(path))
