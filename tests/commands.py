@@ -20,7 +20,7 @@ def run_command(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.C
     """As `python launch/NAME.py ARGUMENTS` in the folder `cwd`, its output as text."""
     argv = [f"launch/{name}.py", *map(str, arguments)]
     with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
-        process = _CONTEXT.Process(target=_run, args=(argv, str(cwd), stdout.name, stderr.name))
+        process = _CONTEXT.Process(target=_run, args=(argv, str(cwd), dict(os.environ), stdout.name, stderr.name))
         process.start()
         process.join(_TIMEOUT)
         if process.is_alive():
@@ -30,7 +30,9 @@ def run_command(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.C
     return subprocess.CompletedProcess(argv, process.exitcode, *texts)
 
 
-def _run(argv: list[str], cwd: str, stdout: str, stderr: str) -> None:
+def _run(argv: list[str], cwd: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     for path, descriptor in ((stdout, 1), (stderr, 2)):
         os.dup2(os.open(path, os.O_WRONLY), descriptor)
     os.chdir(cwd)

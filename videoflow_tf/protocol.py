@@ -26,7 +26,8 @@ class Protocol:
     data_dir: str | None = None  # Where it was read from.
     split: str | None = None
     videos: int | None = None  # How many: the first so many of the split.
-    samples: int | None = None  # Of each video.
+    clips: int | None = None  # Of each video, beginning at its frames 1, 2, ...; None: the first.
+    samples: int | None = None  # Of each clip.
     context: int | None = None  # Frames given.
     frames: int | None = None  # Of a clip, context included; in the files of `sample`, the generated ones alone.
     temperature: float | None = None  # Factor of every sigma in the prior.

@@ -116,6 +116,7 @@ def test_a_file_about_other_videos_is_refused(micro_run, micro_config, tmp_path)
         ({"workdirs": ["w"]}, "--output_dir is required"),
         ({"workdirs": ["w"], "output_dir": "o", "predictors": ["x"]}, "there is no predictor 'x': copy_last, linear"),
         ({"workdirs": ["w"], "output_dir": "o", "metrics": ["x"]}, "there is no metric 'x'"),
+        ({"workdirs": ["w"], "output_dir": "o", "predictions": ["p"], "fvd_clips": 2}, "which --predictions lack"),
     ],
 )
 def test_mistakes(arguments, message):

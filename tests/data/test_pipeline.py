@@ -95,9 +95,26 @@ def test_evaluation_counts():
     np.testing.assert_array_equal(longer[: len(shorter)], shorter)
 
 
+def test_clips_of_a_video_begin_a_frame_apart(source):
+    how = {"num_videos": 2, "num_frames": 3}
+    clips = eval_videos(*source, "validation", **how, clips=4)
+    assert clips.element_spec["video"].shape[0] == 3 and clips.cardinality() == 8
+    found = list(clips.as_numpy_iterator())
+    assert [element["index"] for element in found] == list(range(8))
+    whole = [e["video"] for e in eval_videos(*source, "validation", num_videos=2, num_frames=6).as_numpy_iterator()]
+    expected = [video[start : start + 3] for start in range(4) for video in whole]
+    np.testing.assert_array_equal([element["video"] for element in found], expected)
+
+
+def test_clips_need_videos_that_are_long_enough(bair_dir):
+    with refused("no video of split test has the 31 frames: the longest has 30"):
+        eval_videos(PRESETS["bair"], bair_dir, "test", num_frames=16, clips=16)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: eval_videos(CONFIG, None, "test", clips=0), "clips=0 must be at least 1"),
         (lambda: eval_videos(CONFIG, None, "tests"), "no split 'tests'; one of: train, validation, test"),
         (lambda: num_eval_videos(CONFIG, None, "valid"), "no split 'valid'"),
         (lambda: eval_videos(CONFIG, None, "test", num_videos=0), "num_videos=0 must be at least 1"),

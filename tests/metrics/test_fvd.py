@@ -140,6 +140,8 @@ def test_summary_over_draws(i3d):
     np.testing.assert_allclose(
         [result["mean"], result["standard_deviation"]], [np.mean(expected), np.std(expected, ddof=1)]
     )
+    pooled = np.concatenate([measurements[:, 1], measurements[:, 2], measurements[:, 3]])
+    np.testing.assert_allclose(result["pooled"], frechet_distance(measurements[:, 0], pooled))
     assert FVD(1, i3d, True).summarize(measurements[:, :2])["standard_deviation"] is None
 
 
@@ -181,21 +183,27 @@ def test_evaluate_measures_fvd(command, micro_run, tmp_path):
     """The whole path: weights, samples of a model, two sets of clips, the distance, the file."""
     workdir, path = shutil.copytree(micro_run, tmp_path / "run"), _stand_in(tmp_path / "i3d", False)
     arguments = [f"--i3d_path={path}", "--num_videos=3", "--num_frames=9", "--temperature=0.5", "--fvd_draws=2"]
-    done = command("evaluate", f"--workdir={workdir}", "--metrics=fvd", "--nofvd_context", *arguments)
+    arguments += ["--fvd_clips=2", "--nofvd_context"]
+    done = command("evaluate", f"--workdir={workdir}", "--metrics=fvd", *arguments)
     assert done.returncode == 0, done.stderr
     fvd = json.loads(next((workdir / "eval").glob("metrics*.json")).read_text())["fvd"]
     protocol = fvd["protocol"]
     assert (protocol["samples"], protocol["draws"], protocol["context_included"]) == (2, 2, False)
     assert protocol["i3d"] == I3D(path).digest
     kept = np.stack([np.load(file) for file in sorted((workdir / "eval" / "measurements").iterdir())])
-    assert kept.shape == (3, 3, 6)
-    expected = [frechet_distance(kept[:, 0], kept[:, i]) for i in (1, 2)]
+    assert kept.shape == (6, 3, 6)  # The first clip of each video, measured once, and the second.
+    expected = [frechet_distance(kept[:3, 0], kept[:3, i]) for i in (1, 2)]
     np.testing.assert_allclose(fvd["per_draw"], expected)
     # The logits of the real clips are those of the data set's frames after the context.
     config = load_workdir(workdir)[0]
-    elements = data.eval_videos(config, None, "test", num_videos=3, num_frames=10).as_numpy_iterator()
-    real = np.stack([element["video"][1:] for element in elements])
+    elements = data.eval_videos(config, None, "test", num_videos=3, num_frames=11).as_numpy_iterator()
+    videos = np.stack([element["video"] for element in elements])
+    real = np.concatenate([videos[:, 1:10], videos[:, 2:11]])
     np.testing.assert_allclose(kept[:, 0], I3D(path).logits(real), atol=1e-5)
+    debiased = fvd["debiased"]
+    np.testing.assert_allclose(debiased["per_draw"], [frechet_distance(kept[:, 0], kept[:, i]) for i in (1, 2)])
+    assert debiased["protocol"] == protocol | {"clips": 2}
+    assert f"fvd: {fvd['mean']:.4f} +- {fvd['standard_deviation']:.4f}, debiased {debiased['mean']:.4f}" in done.stdout
 
 
 def test_self_check_command(command, tmp_path):

@@ -44,6 +44,8 @@ class CompareArguments(MeasureArguments):
             raise UserError("--workdirs is required: runs, comma-separated; the first says what the data are")
         if self.output_dir is None:
             raise UserError("--output_dir is required: the folder to write the table and the page to")
+        if self.predictions and self.fvd_clips > 1:
+            raise UserError("--fvd_clips is about samples of further clips, which --predictions lack; leave one out")
         for name in self.predictors:
             check_predictor(name)
 

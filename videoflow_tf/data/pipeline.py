@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -58,6 +60,7 @@ def eval_videos(
     *,
     num_videos: int | None = None,
     num_frames: int | None = None,
+    clips: int = 1,
 ) -> tf.data.Dataset:
     """The first frames of the videos of a split, each video once, in fixed order, not batched.
 
@@ -67,6 +70,8 @@ def eval_videos(
       split: "train", "validation" or "test".
       num_videos: the first so many videos; None: all of them, or as many as a generator thinks fit (256 for shapes).
       num_frames: frames of each video; None: `config.num_eval_frames`.
+      clips: how many of each video, which begin at its frames 1, 2, ...: the first of every video, the second of every
+        video, and so on. All are of videos with so many frames that the last has its full length.
 
     Returns:
       dict(index=int64 [], video=uint8 [num_frames, H, W, C]), with known cardinality.
@@ -76,9 +81,14 @@ def eval_videos(
     """
     source = open_source(config, data_dir)
     num_frames = config.num_eval_frames if num_frames is None else num_frames
-    count = _num_eval_videos(source, split, num_videos, num_frames)
-    videos = source.videos(split, num_frames).take(count).apply(tf.data.experimental.assert_cardinality(count))
-    indexed = videos.enumerate().map(lambda index, video: {"index": index, "video": video})
+    _check_count("clips", clips)
+    length = num_frames + clips - 1
+    count = _num_eval_videos(source, split, num_videos, length)
+    videos = source.videos(split, length).take(count)
+    starts = [videos.map(lambda video, start=start: video[start : start + num_frames]) for start in range(clips)]
+    merged = functools.reduce(tf.data.Dataset.concatenate, starts)
+    merged = merged.apply(tf.data.experimental.assert_cardinality(count * clips))
+    indexed = merged.enumerate().map(lambda index, video: {"index": index, "video": video})
     return indexed.prefetch(tf.data.AUTOTUNE)
 
 

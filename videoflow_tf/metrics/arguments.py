@@ -52,12 +52,17 @@ class MeasureArguments(Arguments):
     i3d_path: str | None = argument(None, "Folder of I3D, for fvd; default: what prepare_i3d.py wrote.", path=True)
     fvd_draws: int = argument(5, "FVD is measured so many times, on one sample of each video.", lower_bound=1)
     fvd_context: bool = argument(True, "Whether the given frames are part of the clips that fvd sees.")
+    fvd_clips: int = argument(
+        1,
+        "More: debiased FVD too, on so many clips of each video, a frame apart; MAGVIT has 15 on BAIR.",
+        lower_bound=1,
+    )
     batch_size: int = argument(16, "Videos or samples at a time; matters to memory and speed only.", lower_bound=1)
     seed: int = argument(0, "Seed of the samples and of the dequantisation noise.", lower_bound=0, upper_bound=MAX_SEED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", _checked_names(self.metrics or ()))
-        for name in ("num_samples", "num_frames", "dequantization_samples", "fvd_draws"):
+        for name in ("num_samples", "num_frames", "dequantization_samples", "fvd_draws", "fvd_clips"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise UserError(f"{name}={count} must be at least 1")
 

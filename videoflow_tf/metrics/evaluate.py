@@ -16,6 +16,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.metrics import results
 from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.metrics.fvd import FVD
 from videoflow_tf.metrics.measurements import Measurements, load, save
 from videoflow_tf.metrics.metric import Clips, Metric, MetricOptions, SampleMetric, VideoMetric, check_finite
 from videoflow_tf.predictors.future_sampler import FutureSampler
@@ -80,6 +81,10 @@ def measure_predictor(predictor: Predictor, arguments: EvaluateArguments) -> res
 
     if on_samples:
         check_videos(predictor, sampled[0])
+    debiased = [metric for metric in on_samples if isinstance(metric, FVD) and arguments.fvd_clips > 1]
+    on_clips = [dataclasses.replace(at, clips=arguments.fvd_clips) for at in sampled]
+    if debiased:
+        check_videos(predictor, on_clips[0])
     measured: list[dict[str, Any]] = [{} for _ in sampled]
     for metric in made:
         if isinstance(metric, VideoMetric):
@@ -87,6 +92,10 @@ def measure_predictor(predictor: Predictor, arguments: EvaluateArguments) -> res
     for i, at in enumerate(sampled if on_samples else []):
         print(f"Samples at temperature {at.temperature:g}")
         measured[i] |= measure_samples(on_samples, drawn_clips(predictor, at, sampler), at, measurements)
+        if debiased:
+            print(f"{arguments.fvd_clips} clips of each video")
+            drawn = drawn_clips(predictor, on_clips[i], sampler)
+            measured[i]["fvd"]["debiased"] = measure_samples(debiased, drawn, on_clips[i], measurements)["fvd"]
     return results.write(arguments, measured)
 
 
@@ -144,11 +153,12 @@ def check_videos(predictor: Predictor, protocol: Protocol) -> None:
         _videos(predictor, protocol)
     except UserError as error:
         given = f"{protocol.context} frames given, {protocol.num_predicted} predicted"
+        given += f", {protocol.clips} clips of each video" if protocol.clips else ""
         raise UserError(f"{given}: {error}") from None
 
 
 def drawn_clips(predictor: Predictor, protocol: Protocol, sampler: FutureSampler) -> Iterator[Clip]:
-    """The first videos of a split; samples are functions of the seed, the video's index and their own number."""
+    """The first videos of a split; samples are functions of the seed, the clip's index and their own number."""
     for index, video in _videos(predictor, protocol):
         context, real = video[: protocol.context], video[protocol.context :]
         how = len(real), protocol.temperature, protocol.seed, index
@@ -204,7 +214,7 @@ def measure_samples(
     Args:
       metrics: what to measure.
       clips: what to measure it on; samples are drawn where a measurement is missing alone.
-      protocol: how many videos there are, and how their samples are drawn.
+      protocol: how many videos and clips of each there are, and how their samples are drawn.
       measurements: those of what draws them; what is there is not measured again.
 
     Returns:
@@ -218,7 +228,7 @@ def measure_samples(
     keys = [{**drawn, "num_samples": metric.num_samples, **metric.settings()} for metric in metrics]
     found: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
     lost = dict.fromkeys(found, 0)
-    bar = progress_bar(protocol.videos)
+    bar = progress_bar(protocol.videos * (protocol.clips or 1))
     for clip in clips:
         video = np.concatenate([clip.context, clip.real])
         keyed = zip(metrics, keys, strict=True)
@@ -253,7 +263,7 @@ def measure_samples(
 
 def _videos(predictor: Predictor, protocol: Protocol) -> Iterator[tuple[int, np.ndarray]]:
     """Index and frames, uint8 [T, H, W, C], of the first videos of a split; raises `UserError` at once."""
-    how = {"num_videos": protocol.videos, "num_frames": protocol.frames}
+    how = {"num_videos": protocol.videos, "num_frames": protocol.frames, "clips": protocol.clips or 1}
     videos = data.eval_videos(predictor.config, protocol.data_dir, protocol.split, **how)
     return ((int(element["index"]), element["video"]) for element in videos.as_numpy_iterator())
 

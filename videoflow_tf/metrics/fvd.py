@@ -1,4 +1,9 @@
-"""Fréchet video distance (Unterthiner et al. 2018): the distance of two sets of videos in the space of I3D logits."""
+"""Fréchet video distance (Unterthiner et al. 2018): the distance of two sets of videos in the space of I3D logits.
+
+That of few clips is too large, even where both sets are real. Two ways out, both of MAGVIT (Yu et al. 2023): all draws
+together (`pooled`) against the real clips, and not the first clip of each video alone but as many as it has, one frame
+apart, in both sets (`debiased`, see `evaluate`).
+"""
 
 from __future__ import annotations
 
@@ -18,13 +23,15 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
     |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), S the unbiased covariances. With S = A^T A, A being the centred
     vectors / sqrt(n - 1), the last trace is the sum of the singular values of A1 A2^T. That takes no root of a matrix
-    and no inverse: the singular covariances of fewer vectors than dimensions are no special case.
+    and no inverse: the singular covariances of fewer vectors than dimensions are no special case. Of many vectors the
+    triangular factor R of A = QR stands for A, as S is R^T R, too.
 
     Args:
       first, second: [n, d] and [m, d] with n, m >= 2.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     centred = [(x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (first, second)]
+    centred = [np.linalg.qr(a, mode="r") if len(a) > a.shape[1] else a for a in centred]
     traces = sum(float((a**2).sum()) for a in centred)
     trace_of_root = float(np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum())
     means = float(((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum())
@@ -32,7 +39,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 class FVD(SampleMetric):
-    """The distance between the real videos and one sample of each; mean and spread over several such draws."""
+    """The distance between the real clips and one sample of each; mean and spread over several such draws."""
 
     name = "fvd"
     label = "FVD"
@@ -68,13 +75,17 @@ class FVD(SampleMetric):
         return self._i3d.logits(clips)
 
     def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
-        """`mean`, `standard_deviation` (None for one draw) and `per_draw` [draws]; measurements: [V, 1 + draws, c]."""
-        real = measurements[:, 0]
-        draws = [frechet_distance(real, measurements[:, 1 + i]) for i in range(self.num_samples)]
+        """`mean`, `standard_deviation` (None for one draw) and `per_draw` [draws]; `pooled` of all draws together.
+
+        measurements: [V, 1 + draws, c].
+        """
+        real, samples = measurements[:, 0], measurements[:, 1:]
+        draws = [frechet_distance(real, samples[:, i]) for i in range(self.num_samples)]
         return {
             "mean": float(np.mean(draws)),
             "standard_deviation": float(np.std(draws, ddof=1)) if len(draws) > 1 else None,
             "per_draw": draws,
+            "pooled": frechet_distance(real, samples.reshape(-1, samples.shape[-1])),
         }
 
 

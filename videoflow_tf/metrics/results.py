@@ -89,6 +89,8 @@ def _values(result: dict[str, Any]) -> str:
         return ", ".join(f"{kind} {_with_error(result[kind])}" for kind in ("best", "mean", "worst"))
     if "importance_weighted" in result:
         return f"{_with_error(result)}, importance-weighted {_with_error(result['importance_weighted'])}"
+    if "debiased" in result:
+        return f"{_with_error(result)}, debiased {_with_error(result['debiased'])}"
     return _with_error(result)
 
 
