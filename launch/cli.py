@@ -230,7 +230,7 @@ def load_tensorflow() -> None:
 
             tf.config.list_physical_devices()
             tf.get_logger().setLevel("ERROR")
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(stderr, held.read())
             raise

@@ -8,6 +8,9 @@ from pathlib import Path
 import cli
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run.", required=True)
+_OUTPUT_DIR = cli.define_path(
+    "output_dir", None, "Folder to write to instead of the run's own; the results in it are shown too."
+)
 
 
 def main() -> None:
@@ -15,8 +18,9 @@ def main() -> None:
     from videoflow_tf.files import check_writable, write_text
     from videoflow_tf.report import report_page
 
-    check_writable(_WORKDIR.value)
-    print(write_text(Path(_WORKDIR.value, "report.html"), report_page(_WORKDIR.value)))
+    folder = _OUTPUT_DIR.value or _WORKDIR.value
+    check_writable(folder)
+    print(write_text(Path(folder, "report.html"), report_page(_WORKDIR.value, _OUTPUT_DIR.value)))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ Started again on the same workdir it goes on where it stopped; the configuration
 SIGTERM and Ctrl-C save a checkpoint first.
 """
 
+import sys
+
 import cli
 from absl import flags
 
 from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.arguments import LATEST
 from videoflow_tf.config import STRATEGIES
+from videoflow_tf.training.signals import StopOnSignal
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run, made if missing.", required=True)
 _DATA_DIR = cli.define_path("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
@@ -39,23 +42,27 @@ def main() -> None:
     config = cli.config_from_flags(saved)
     if saved is not None:
         workdir_lib.check_same_run(saved, config, _WORKDIR.value, _ALLOW_CHANGES.value)
-    cli.load_tensorflow()
-    from bijectors import fast_forms
-    from videoflow_tf.training import train as training
+    with StopOnSignal(_WORKDIR.value):
+        cli.load_tensorflow()
+        from bijectors import fast_forms
+        from videoflow_tf.training import train as training
+        from videoflow_tf.training.strategies import make_strategy
 
-    cli.announce_data(config, _DATA_DIR.value)
-    fast_forms.one_core_an_operation(_JIT_COMPILE.value)
-    training.train(
-        config,
-        _WORKDIR.value,
-        _DATA_DIR.value,
-        _STRATEGY.value,
-        _DETERMINISTIC.value,
-        _JIT_COMPILE.value,
-        _INIT_FROM.value,
-        _CHECKPOINT.value,
-        _ALLOW_CHANGES.value,
-    )
+        fast_forms.one_core_an_operation(_JIT_COMPILE.value)
+        strategy = make_strategy(_STRATEGY.value)
+        cli.announce_data(config, _DATA_DIR.value)
+        training.train(
+            config,
+            _WORKDIR.value,
+            _DATA_DIR.value,
+            strategy,
+            _DETERMINISTIC.value,
+            _JIT_COMPILE.value,
+            _INIT_FROM.value,
+            _CHECKPOINT.value,
+            _ALLOW_CHANGES.value,
+            argv=["launch/train.py", *sys.argv[1:]],
+        )
 
 
 if __name__ == "__main__":

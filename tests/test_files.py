@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import fcntl
 import math
 import os
 import re
@@ -114,6 +115,19 @@ def test_a_lock_names_its_holder_and_is_free_when_that_is_gone(tmp_path):
     assert "training" in (tmp_path / ".lock").read_text()  # A kill leaves the file, and that does not matter.
     with sole_user(tmp_path, "a test"):
         assert (tmp_path / ".lock").read_text().startswith(f"a test, process {os.getpid()} ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with sole_user(tmp_path, "training"):
+        assert (tmp_path / ".lock").read_text().startswith(f"training, process {os.getpid()} ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path} is on a file system without locks ({os.strerror(number)}): ")
     assert not list(tmp_path.iterdir())
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -50,7 +51,8 @@ def now() -> str:
 def sole_user(folder: str | Path, doing: str) -> Iterator[None]:
     """Keeps other processes out of `folder`, made if missing, as long as this one is `doing` something there.
 
-    The system lets go of the lock however its holder ends, so that none is ever stale; the file tells who has it.
+    The system lets go of the lock however its holder ends, so that none is ever stale; the file tells who has it. Where
+    the file system has no locks, a line on stderr says so.
 
     Raises:
       UserError: another process has the lock, or the folder cannot be written.
@@ -60,7 +62,7 @@ def sole_user(folder: str | Path, doing: str) -> Iterator[None]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(path.open("a+", encoding="utf-8"))
-            if not _lock(file, path):
+            if not _lock(file, path, doing):
                 file.seek(0)
                 who = file.read() or "another process"
                 raise UserError(f"{folder} is in use: {who}; wait for it to end, or stop it")
@@ -73,13 +75,21 @@ def sole_user(folder: str | Path, doing: str) -> Iterator[None]:
         yield
 
 
-def _lock(file: IO[str], path: Path) -> bool:
-    """Whether the lock could be taken."""
+def _lock(file: IO[str], path: Path, doing: str) -> bool:
+    """Whether the lock could be taken, or there is none to take."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(file.fileno()), path.stat())  # Or its holder has removed it this moment.
     except (BlockingIOError, FileNotFoundError):
         return False
+    except OSError as error:  # As on some network file systems.
+        print(
+            f"warning: {path.parent} is on a file system without locks ({error.strerror}): nothing here keeps a second "
+            f"process from {doing} there at the same time",
+            file=sys.stderr,
+            flush=True,
+        )
+        return True
 
 
 @contextlib.contextmanager

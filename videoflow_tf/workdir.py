@@ -1,7 +1,7 @@
 """A workdir: the folder of one training run.
 
     W/config.json       the configuration
-    W/history.json      what was changed in it, when, if anything
+    W/history.json      every start: when, from which step, by which command, what was changed in the configuration
     W/checkpoints/      ckpt-<step>: the model, its step and the optimizer; the newest
     W/checkpoints/best/ the one with the fewest bits per pixel on the validation split
     W/validation.json   bits per pixel on the validation split by the step
@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from videoflow_tf.config import ARCHITECTURE_FIELDS, RESUMABLE_FIELDS, VideoFlowConfig, check_names
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import LOCK, local_path, now, read_json, write_json, write_text
 
 CONFIG_FILE = "config.json"
+_HISTORY_FILE = "history.json"
 # Trained models that come with the package, a workdir each.
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
@@ -88,12 +90,27 @@ def write_config(workdir: str | Path, config: VideoFlowConfig) -> None:
     write_text(Path(workdir) / CONFIG_FILE, config.to_json())
 
 
-def change_config(workdir: str | Path, saved: VideoFlowConfig, config: VideoFlowConfig, step: int) -> None:
-    """Writes `config` in place of `saved`, and to `workdir`/history.json what changed at which step."""
-    path = Path(workdir) / "history.json"
-    entry = {"step": step, "time": now(), "changes": saved.differences(config)}
-    write_json(path, [*(read_json(path) if path.is_file() else []), entry])
-    write_config(workdir, config)
+def read_history(workdir: str | Path) -> list[dict[str, Any]]:
+    """What `write_start` noted of every start of a run; empty of a run from before there were such notes."""
+    path = Path(workdir) / _HISTORY_FILE
+    return read_json(path) if path.is_file() else []
+
+
+def write_start(
+    workdir: str | Path, saved: VideoFlowConfig | None, config: VideoFlowConfig, step: int, **notes: Any
+) -> None:
+    """Writes `config` in place of `saved`, and to `workdir`/history.json that the run starts, or goes on from `step`.
+
+    `notes`: JSON values to stand there beside the step, the time and the changes in the configuration, if not None.
+    """
+    changes = {} if saved is None else saved.differences(config)
+    if saved is None:  # First: a folder without it is no workdir.
+        write_config(workdir, config)
+    known = {name: value for name, value in {**notes, "changes": changes or None}.items() if value is not None}
+    entry = {"step": step, "time": now(), **known}
+    write_json(Path(workdir) / _HISTORY_FILE, [*read_history(workdir), entry])
+    if changes:
+        write_config(workdir, config)
 
 
 def saved_checkpoints(workdir: str | Path) -> list[tuple[str, int]]:

@@ -87,7 +87,7 @@ PATHS = {
     "export": ["workdir", "output_dir", "weights_dir"],
     "interpolate": ["workdir", "data_dir", "output_dir"],
     "anomaly": ["workdir", "data_dir", "output_dir", "video_file"],
-    "report": ["workdir"],
+    "report": ["workdir", "output_dir"],
     "fooling_study": ["workdir", "data_dir", "output_dir"],
     "import_t2t": ["checkpoint", "hparams", "workdir"],
     "prepare_bair": ["data_dir", "archive"],

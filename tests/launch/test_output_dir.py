@@ -9,6 +9,7 @@ COMMANDS = [
     ("anomaly", ["--num_videos=2"], "eval"),
     ("fooling_study build", ["--num_videos=1", "--num_frames=2"], "eval/fooling_study_num_videos-1_num_frames-2.html"),
     ("export", [], "export/saved_model.pb"),
+    ("report", [], "report.html"),
 ]
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import html
 import json
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from videoflow_tf.report import report_page
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import read_scalars
 from videoflow_tf.studies.arguments import SampleArguments, StudyArguments
+from videoflow_tf.workdir import read_config, write_start
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,25 @@ def test_commands_repeat_the_run(page):
     assert "launch/train.py" in page
 
 
+def test_commands_are_what_was_typed(run, tmp_path):
+    workdir = shutil.copytree(run, tmp_path / "run")
+    config = read_config(workdir)
+    (workdir / "history.json").unlink()
+    typed = [["launch/train.py", "--flagfile=my flags", "--workdir=w"], ["launch/train.py", "--workdir=w"]]
+    for before, step, argv in ((None, 0, typed[0]), (config, 4, typed[1]), (config, 5, typed[1]), (config, 5, None)):
+        write_start(workdir, before, config, step, argv=argv)
+    expected = "python launch/train.py '--flagfile=my flags' --workdir=w\npython launch/train.py --workdir=w\n"
+    page = html.unescape(report_page(workdir))
+    assert f"<pre>{expected}"[:-1] in page and "--preset" not in page
+    # Started from Python, or before this was kept: from the configuration.
+    (workdir / "history.json").unlink()
+    assert html.unescape(report_page(workdir)).count("python launch/train.py --workdir=") == 1
+    write_start(workdir, config, config, 4, argv=typed[1])
+    assert f"{train_command(config, str(workdir))}\npython launch/train.py --workdir=w" in html.unescape(
+        report_page(workdir)
+    )
+
+
 def test_command_of_a_bair_run_has_its_data():
     config = VideoFlowConfig.preset("bair").replace(latent_dilations=(1, 2), conditional=False, num_context=0)
     command = train_command(config, "w")
@@ -87,6 +108,15 @@ def test_results_of_several_protocols_are_all_shown(run, tmp_path):
     page = report_page(workdir)
     for text in ("20.5", "21", "psnr: 9 test videos, 4 samples each, temperature 1</p>", "temperature 0.5</p>"):
         assert text in page
+
+
+def test_results_and_samples_that_were_put_elsewhere_are_shown(run, tmp_path):
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "metrics.json").write_text(json.dumps({"psnr": {"mean": 23.4567}}))
+    strips.save_png(tmp_path / "samples" / "elsewhere.png", np.zeros([4, 4, 3], np.uint8))
+    page = report_page(run, tmp_path)
+    for text in ("1.2346", "23.457", 'alt="elsewhere.png"', 'alt="metrics.png"'):
+        assert page.count(text) == 1
 
 
 def test_configuration_stands_by_part(page):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.checks import mounted, refused
 from tests.conftest import TINY
@@ -18,8 +19,8 @@ from videoflow_tf import VideoFlow, evaluate, load_workdir, sample
 from videoflow_tf.files import read_json, sole_user, write_json
 from videoflow_tf.training import callbacks, export
 from videoflow_tf.training.export import export_workdir
-from videoflow_tf.training.train import train
-from videoflow_tf.workdir import change_config, latest_checkpoint, read_config, saved_checkpoints
+from videoflow_tf.training.train import _batch_size, train
+from videoflow_tf.workdir import latest_checkpoint, read_config, read_history, saved_checkpoints, write_start
 
 _FRAMES = {"num_context": 1, "num_train_frames": 2, "num_eval_frames": 2, "eval_videos": 1}
 _PRIOR = {"latent_encoder": "pointwise", "latent_skip": False, "num_past_latents": 1}
@@ -126,7 +127,8 @@ def test_an_earlier_checkpoint_goes_on_with_another_rate(workdir):
     first = load_workdir(workdir)[1].trainable_variables
     train(changed, workdir, checkpoint=2, allow_changes=["learning_rate"])
     assert read_config(workdir) == changed and steps(workdir) == [6, 4, 2]
-    (entry,) = read_json(workdir / "history.json")
+    first_start, entry = read_history(workdir)
+    assert "changes" not in first_start
     assert entry["step"] == 2 and entry["changes"] == {"learning_rate": [0.001, 1e-05]} and entry["time"][:2] == "20"
     (aside,) = (workdir / "checkpoints").glob("set-aside-*")
     assert {path.name for path in aside.glob("*.index")} == {"ckpt-4.index", "ckpt-6.index"}
@@ -146,14 +148,34 @@ def test_what_weights_mean_cannot_change(workdir):
 
 
 def test_history_grows(tmp_path):
-    configs = [CONFIG.replace(train_steps=steps) for steps in (1, 2, 3)]
+    configs = [None, *(CONFIG.replace(train_steps=steps) for steps in (1, 1, 2, 3))]
     for step, (before, after) in enumerate(itertools.pairwise(configs)):
-        change_config(tmp_path, before, after, step)
-    assert [entry["changes"] for entry in read_json(tmp_path / "history.json")] == [
-        {"train_steps": [1, 2]},
-        {"train_steps": [2, 3]},
-    ]
+        write_start(tmp_path, before, after, step, argv=["a b", str(step)])
+    starts = read_history(tmp_path)
+    assert [start["step"] for start in starts] == [0, 1, 2, 3]
+    assert [start.get("changes") for start in starts] == [None, None, {"train_steps": [1, 2]}, {"train_steps": [2, 3]}]
+    assert starts[3]["argv"] == ["a b", "3"] and starts[3]["time"][:2] == "20"
     assert read_config(tmp_path) == configs[-1]
+
+
+def test_on_another_number_of_devices_the_batch_stays(tmp_path, monkeypatch, capsys):
+    """As if there had been three devices, each with two clips."""
+    six = CONFIG.replace(batch_size=6, train_steps=2, eval_every=2)
+    train(six, tmp_path / "six")
+    config = six.replace(batch_size=2)
+    write_start(tmp_path / "run", None, config, 0, global_batch=6)
+    train(config, tmp_path / "run")
+    assert "The batch stays 6 clips: 6 on each device, not 2" in capsys.readouterr().out
+    assert read_config(tmp_path / "run") == config and read_history(tmp_path / "run")[-1]["global_batch"] == 6
+    one, other = (load_workdir(tmp_path / name)[1].trainable_variables for name in ("six", "run"))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    longer = config.replace(train_steps=3)
+    write_start(tmp_path / "run", config, config, 2, global_batch=7)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tf.distribute.get_strategy()), "num_replicas_in_sync", 2)
+        with refused("has batches of 7 clips, which 2 devices cannot share equally; .*--batch_size=N on each"):
+            train(longer, tmp_path / "run")
+    assert _batch_size(longer, tmp_path / "run", 2, may_change=True) == 2
 
 
 # --- Signals ---

@@ -15,7 +15,7 @@ from videoflow_tf.registry import METRICS
 from videoflow_tf.report import html
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
-from videoflow_tf.workdir import latest_checkpoint, run_config
+from videoflow_tf.workdir import latest_checkpoint, read_history, run_config
 
 _LONGEST_LIST = 16
 # Pictures that training drew; of those before the last only a few strips are shown.
@@ -23,23 +23,29 @@ _TRAINING_PICTURE = re.compile(r"step-(\d+)_video-\d+$")
 _EARLIER_STEPS = 4
 
 
-def report_page(workdir: str | Path) -> str:
+def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> str:
     """HTML about the run in `workdir`: what is there is shown, what is not is left out.
+
+    `output_dir`: a folder in which commands have put results and samples instead of the run's own; these are shown too.
 
     Raises:
       UserError: `workdir` is no run, or one of its results is no JSON.
     """
     workdir = Path(workdir)
     config = run_config(workdir)
-    results = {path: read_json(path) for path in sorted((workdir / "eval").glob("*.json"))}
-    protocols = {path: read_json(path) for path in sorted((workdir / "samples").glob("*.json"))}
-    commands = [train_command(config, str(workdir))]
+    folders = list(dict.fromkeys([workdir, Path(output_dir or workdir)]))
+    results = {path: read_json(path) for folder in folders for path in sorted((folder / "eval").glob("*.json"))}
+    protocols = {path: read_json(path) for folder in folders for path in sorted((folder / "samples").glob("*.json"))}
+    history = read_history(workdir)
+    commands = [*result_commands(history)]
+    if not (history and history[0]["step"] == 0 and "argv" in history[0]):  # Started from Python, or long ago.
+        commands.insert(0, train_command(config, str(workdir)))
     for result in (results | protocols).values():
         commands += result_commands(result)
     sections = {
         "Training": _curves(workdir),
-        "Results": _results(results, workdir / "eval"),
-        "Samples": _samples(workdir / "samples"),
+        "Results": "".join(_results(results, folder / "eval") for folder in folders),
+        "Samples": "".join(_samples(folder / "samples") for folder in folders),
         "Configuration": _configuration(config),
         "Commands to repeat it": "<pre>" + escape("\n".join(dict.fromkeys(commands))) + "</pre>",
     }
@@ -59,16 +65,16 @@ def _curves(workdir: Path) -> str:
 
 
 def _results(results: dict[Path, Any], folder: Path) -> str:
-    """A table for every file, above the pictures that go by its name; then the other pictures."""
+    """A table for every file in a folder, above the pictures that go by its name; then the other pictures."""
     pictures = _pictures(folder)
     parts = []
-    for path, result in results.items():
+    for path in (path for path in results if path.parent == folder):
         own = [picture for picture in pictures if picture.stem == path.stem]
         pictures = [picture for picture in pictures if picture not in own]
         parts.append(f"<h3>{escape(path.stem.replace('_', ' '))}</h3>")
         parts += [html.figure(picture) for picture in own]
-        parts += [f"<p>{escape(text)}</p>" for text in _protocol_texts(result)]
-        parts.append(_result_tables(result))
+        parts += [f"<p>{escape(text)}</p>" for text in _protocol_texts(results[path])]
+        parts.append(_result_tables(results[path]))
     return "".join(parts + [html.figure(picture) for picture in pictures])
 
 

@@ -14,6 +14,8 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.training.checkpoints import Checkpoints, writing
+from videoflow_tf.training.signals import StopOnSignal, Stopped
+from videoflow_tf.training.strategies import any_machine
 
 _SUMMARY_EVERY = 10
 _MOST_SKIPPED = 20
@@ -78,18 +80,26 @@ class ShowProgress(tf_keras.callbacks.Callback):
 
 class WriteSummaries(tf_keras.callbacks.Callback):
     """TensorBoard scalars every 10 steps: bits_per_pixel (mean since the last), gradient_norm, learning_rate, and
-    skipped_steps since training was last started."""
+    skipped_steps since training was last started.
 
-    def __init__(self, folder: str | Path, divergence: StopOnDivergence) -> None:
+    Every machine has it: of the mean each keeps a part, which has to start anew with the others'.
+    """
+
+    def __init__(self, folder: str | Path | None, divergence: StopOnDivergence) -> None:
+        """`folder`: None on a machine that writes none."""
         super().__init__()
         self._divergence = divergence
         self._folder = folder
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._writer = None if folder is None else tf.summary.create_file_writer(str(folder))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         step = int(self.model.step.numpy())
-        if step % _SUMMARY_EVERY:
-            return
+        if step % _SUMMARY_EVERY == 0:
+            if self._writer is not None:
+                self._write(step, logs)
+            self.model.reset_metrics()  # `bits_per_pixel` is a running mean.
+
+    def _write(self, step: int, logs: dict[str, float]) -> None:
         with writing(self._folder), self._writer.as_default(step):
             if math.isfinite(logs["gradient_norm"]):  # After a skipped step the mean may be of no step at all.
                 tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
@@ -97,7 +107,26 @@ class WriteSummaries(tf_keras.callbacks.Callback):
             tf.summary.scalar("skipped_steps", self._divergence.skipped)
             tf.summary.scalar("learning_rate", self.model.optimizer.rate_at(step - 1))
             self._writer.flush()
-        self.model.reset_metrics()  # `bits_per_pixel` is a running mean.
+
+
+class StopOnRequest(tf_keras.callbacks.Callback):
+    """Raises `Stopped` after the batch under way if a signal came, in training and evaluation; with several machines
+    after the same one everywhere, if it came to one of them."""
+
+    def __init__(self, signals: StopOnSignal) -> None:
+        super().__init__()
+        self._signals = signals
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._signals.has_work = True
+        self._check()
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        if any_machine(self.model.distribute_strategy, self._signals.received is not None):
+            raise Stopped
 
 
 class SaveCheckpoints(tf_keras.callbacks.Callback):

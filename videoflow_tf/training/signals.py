@@ -2,68 +2,89 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import tf_keras
-
 from videoflow_tf.workdir import latest_checkpoint
+
+# Cluster managers kill half a minute after SIGTERM.
+_SECONDS_TO_STOP = 25.0
 
 
 class Stopped(BaseException):
-    """Training was asked to stop by this signal. As with `KeyboardInterrupt`, nothing on the way may catch it."""
+    """Training was asked to stop by a signal. As with `KeyboardInterrupt`, nothing on the way may catch it."""
 
 
-class StopOnSignal(tf_keras.callbacks.Callback):
-    """Inside `with`, SIGTERM and SIGINT (Ctrl-C) raise `Stopped` after the batch under way, in training and evaluation.
+class StopOnSignal:
+    """Inside `with`, SIGTERM and SIGINT (Ctrl-C) are awaited, and end the process with a line that says how to go on.
 
-    As long as no step is done there is nothing to save, and they raise it at once. The `with` then says how to go on
-    and ends the process: after SIGTERM with status 0, as cluster managers expect, after Ctrl-C as Python does; a second
-    Ctrl-C does so without saving. Python delivers signals to the main thread alone; in another nothing changes.
+    As long as no step is done there is nothing to save: they raise `Stopped` at once. Later `check` raises it, which is
+    to be called where the weights are whole. The `with` then ends the process: after SIGTERM with status 0, as cluster
+    managers expect, after Ctrl-C as Python does. Where no `check` comes within 25 seconds of SIGTERM (a step or a
+    compilation may take minutes) the process ends without saving, and so does a second Ctrl-C. Python delivers signals
+    to the main thread alone; in another nothing changes.
+
+    Attributes:
+      received: the signal that came, None if none did.
+      has_work: whether steps were done that may not be saved yet.
     """
 
     def __init__(self, workdir: str | Path) -> None:
-        super().__init__()
-        self.has_work = False  # Whether steps were done that may not be saved yet.
+        self.received: int | None = None
+        self.has_work = False
         self._workdir = workdir
-        self._received: int | None = None
         self._former: dict[int, Any] = {}
+        self._ended = threading.Event()
 
     def __enter__(self) -> StopOnSignal:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 if signal.getsignal(number) != signal.SIG_IGN:  # As for a job in the background.
                     self._former[number] = signal.signal(number, self._receive)
+            # Python calls a handler when an operation of TensorFlow is over; a byte comes through at once.
+            reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)
+            self._former_writer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            threading.Thread(target=self._watch, args=[reader], daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._ended.set()
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(self._former_writer)
+            os.close(self._writer)
         if kind is Stopped:
-            saved = latest_checkpoint(self._workdir)
-            where = "the beginning" if saved is None else f"step {saved[1]}, which is saved"
-            print(f"\nStopped; started again in {self._workdir}, training goes on from {where}", flush=True)
-            raise KeyboardInterrupt if self._received == signal.SIGINT else SystemExit(0)
+            self._say()
+            raise KeyboardInterrupt if self.received == signal.SIGINT else SystemExit(0)
+
+    def check(self) -> None:
+        """Raises `Stopped` if a signal came."""
+        if self.received is not None:
+            raise Stopped
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        again = self._received is not None
-        self._received = number
+        again = self.received is not None
+        self.received = number
         if again and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not self.has_work:
             raise Stopped
 
-    def check(self) -> None:
-        """Raises `Stopped` if a signal came."""
-        if self._received is not None:
-            raise Stopped
+    def _watch(self, reader: int) -> None:
+        """Ends the process a while after SIGTERM if it is still there."""
+        with open(reader, "rb", buffering=0) as signals:
+            while number := signals.read(1):
+                if number[0] == signal.SIGTERM and not self._ended.wait(_SECONDS_TO_STOP):
+                    self._say()
+                    os._exit(0)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.has_work = True
-        self.check()
-
-    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.check()
+    def _say(self) -> None:
+        saved = latest_checkpoint(self._workdir)
+        where = "the beginning" if saved is None else f"step {saved[1]}, which is saved"
+        print(f"\nStopped; started again in {self._workdir}, training goes on from {where}", flush=True)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from videoflow_tf.config import STRATEGIES
 from videoflow_tf.errors import UserError
+from videoflow_tf.workdir import latest_checkpoint
 
 
-def make_strategy(name: str) -> tf.distribute.Strategy:
-    """The `tf.distribute` strategy of that name in `config.STRATEGIES`.
+def make_strategy(name: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
+    """The `tf.distribute` strategy of that name in `config.STRATEGIES`, or the one given.
+
+    To be called before any operation: with `multi_worker`, TensorFlow meets the other machines when it starts.
 
     Raises:
       UserError: no such name, no TPU, or `multi_worker` without TF_CONFIG.
     """
+    if isinstance(name, tf.distribute.Strategy):
+        return name
     if name == "one_device":
         return tf.distribute.get_strategy()
     if name == "mirrored":
@@ -23,6 +32,9 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     if name == "multi_worker":
         if "TF_CONFIG" not in os.environ:
             raise UserError("strategy multi_worker needs the environment variable TF_CONFIG; BUILD.md shows it")
+        # TensorFlow's coordination service would take SIGTERM for itself. Without it the machines watch one another all
+        # the same, by connections that break and by questions every half minute.
+        context.context().configure_coordination_service(service_type="")
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         try:
@@ -37,13 +49,41 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the workdir: true unless another machine's does."""
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver.task_type is None:
+    if not in_several_processes(strategy):
         return True
+    resolver = strategy.cluster_resolver
     if resolver.task_type == "chief":
         return True
     has_chief = "chief" in resolver.cluster_spec().as_dict()
     return resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief
+
+
+def any_machine(strategy: tf.distribute.Strategy, value: bool) -> bool:
+    """Whether `value` is true on one of the machines, which all have to ask at the same point; a barrier, too."""
+    if not in_several_processes(strategy):
+        return value
+    return bool(strategy.reduce(tf.distribute.ReduceOp.SUM, tf.identity(float(value)), axis=None) > 0)
+
+
+@contextlib.contextmanager
+def losing_machines(strategy: tf.distribute.Strategy, workdir: Path) -> Iterator[None]:
+    """Makes a `UserError` of what TensorFlow raises when another machine is gone."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        if not in_several_processes(strategy):
+            raise
+        saved = latest_checkpoint(workdir)
+        where = "the beginning" if saved is None else f"step {saved[1]}, which is saved"
+        raise UserError(
+            f"another machine has ended or cannot be reached; start all of them again: training goes on from {where}"
+        ) from error
+
+
+def in_several_processes(strategy: tf.distribute.Strategy) -> bool:
+    """Whether each machine runs this program by itself, as with `multi_worker`."""
+    resolver = strategy.cluster_resolver
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and resolver.task_type is not None
 
 
 def shard_data(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -18,23 +18,25 @@ from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training import callbacks, checkpoints, export
 from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.signals import StopOnSignal, Stopped
-from videoflow_tf.training.strategies import is_chief, make_strategy, shard_data
+from videoflow_tf.training.strategies import any_machine, is_chief, losing_machines, make_strategy, shard_data
 from videoflow_tf.training.validation import Validations, Validator
-from videoflow_tf.workdir import change_config, check_same_run, read_config, saved_checkpoints, write_config
+from videoflow_tf.workdir import check_same_run, read_config, read_history, saved_checkpoints, write_start
 
-_SECONDS_TO_WAIT_FOR_CHIEF = 3600
+# A file of another machine may be seen later.
+_SECONDS_TO_WAIT_FOR_FILE = 60
 
 
 def train(
     config: VideoFlowConfig,
     workdir: str | Path,
     data_dir: str | None = None,
-    strategy_name: str = "one_device",
+    strategy: str | tf.distribute.Strategy = "one_device",
     deterministic: bool = False,
     jit_compile: bool | None = None,
     init_from: str | Path | None = None,
     checkpoint: str | int = LATEST,
     allow_changes: Sequence[str] = (),
+    argv: Sequence[str] | None = None,
 ) -> None:
     """Trains to `config.train_steps`, from the newest checkpoint in `workdir` if there is one, and exports.
 
@@ -42,10 +44,11 @@ def train(
     where an undisturbed one goes; bit for bit with `deterministic`. SIGTERM and Ctrl-C save first.
 
     Args:
-      config: what to train. The global batch is `config.batch_size` times the number of replicas.
+      config: what to train. The batch of a new run is `config.batch_size` times the number of replicas; on another
+        number of them, the run goes on with the same batch unless `batch_size` is in `allow_changes`.
       workdir: folder of the run, see `checkpoints`; with `multi_worker`, one that all machines see.
       data_dir: folder of the prepared dataset; None for one that is generated.
-      strategy_name: one of `config.STRATEGIES`.
+      strategy: one of `config.STRATEGIES`, or what `make_strategy` made of it.
       deterministic: ops give the same bits every time, some more slowly. Cannot be undone within the process.
       jit_compile: compile the training step with XLA; None: Keras' default.
       init_from: a workdir whose trained weights a new run starts from, instead of initialising by data; a run that is
@@ -53,6 +56,7 @@ def train(
       checkpoint: where to go on from, see `checkpoints.find_checkpoint`; of `init_from` for a new run. Checkpoints from
         after an earlier one are set aside.
       allow_changes: fields in which `config` may differ from the run's from here on; see `workdir.check_same_run`.
+      argv: the command line, to be kept with the run.
 
     Raises:
       UserError: `workdir` holds a run of another configuration or something else, no checkpoint of it can be used,
@@ -60,22 +64,24 @@ def train(
         all before anything is written. Training diverged, or the disk is full: the last checkpoint remains.
     """
     workdir = local_path(workdir)
-    check_writable(workdir)
-    saved = read_config(workdir)
-    if saved is not None:
-        check_same_run(saved, config, workdir, allow_changes)
-    if deterministic:
-        tf_keras.utils.set_random_seed(config.seed)
-        tf.config.experimental.enable_op_determinism()
-    strategy = make_strategy(strategy_name)
-    chief = is_chief(strategy)
-    data.train_clips(config, data_dir, batch_size=1)  # Both complain if the data is not there.
-    data.validation_videos(config, data_dir, config.eval_videos)
-    begins_with = init_from if init_from is not None and not saved_checkpoints(workdir) else None
-    if begins_with is not None:
-        checkpoints.check_architecture(config, begins_with, checkpoint)
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(StopOnSignal(workdir))
+        strategy = make_strategy(strategy)
+        stack.enter_context(losing_machines(strategy, workdir))
+        check_writable(workdir)
+        saved = read_config(workdir)
+        if saved is not None:
+            check_same_run(saved, config, workdir, allow_changes)
+        if deterministic:
+            tf_keras.utils.set_random_seed(config.seed)
+            tf.config.experimental.enable_op_determinism()
+        chief, replicas = is_chief(strategy), strategy.num_replicas_in_sync
+        model_config = config.replace(batch_size=_batch_size(config, workdir, replicas, "batch_size" in allow_changes))
+        data.train_clips(config, data_dir, batch_size=1)  # Both complain if the data is not there.
+        data.validation_videos(config, data_dir, config.eval_videos)
+        begins_with = init_from if init_from is not None and not saved_checkpoints(workdir) else None
+        if begins_with is not None:
+            checkpoints.check_architecture(config, begins_with, checkpoint)
         if chief:
             stack.enter_context(sole_user(workdir, "training"))
         start = checkpoints.find_checkpoint(workdir, LATEST if begins_with is not None else checkpoint)
@@ -83,21 +89,25 @@ def train(
         validations = Validations(workdir, step)
         finished = None if start is None else _why_finished(config, step, validations)
         if chief and step <= config.train_steps:
-            _write_start(workdir, saved, config, step)
+            if finished is None or saved != config:
+                write_start(workdir, saved, config, step, argv=argv, global_batch=replicas * model_config.batch_size)
+            checkpoints.set_aside_newer(workdir, step)
         if finished is None:
-            model = _make_model(config, data_dir, strategy, jit_compile, begins_with, checkpoint, new=start is None)
+            model = _make_model(model_config, data_dir, strategy, jit_compile, begins_with, checkpoint, start is None)
             saver = checkpoints.Checkpoints(model, model.optimizer, workdir)
             if chief:
                 validations.write()
             if chief and start is None:
                 saver.save()
             # The others take what the chief initialised: computed apart it could differ in the last bit.
+            any_machine(strategy, False)
             saver.restore(_wait_for_checkpoint(workdir) if start is None else start[0])
             _train(model, saver, Validator(model, workdir, data_dir, validations, saver, signals), signals)
         else:
             print(f"The run in {workdir} is finished: {finished}")
         if chief and not export.is_exported(workdir):
             print(f"Exported to {export.export_workdir(workdir)}")
+        any_machine(strategy, False)  # None leaves before the others are done.
 
 
 def _why_finished(config: VideoFlowConfig, step: int, validations: Validations) -> str | None:
@@ -113,13 +123,19 @@ def _why_finished(config: VideoFlowConfig, step: int, validations: Validations) 
     return None
 
 
-def _write_start(workdir: Path, saved: VideoFlowConfig | None, config: VideoFlowConfig, step: int) -> None:
-    """Leaves in the workdir what the run goes on with from `step`, and what it has been."""
-    if saved is None:
-        write_config(workdir, config)
-    elif saved != config:
-        change_config(workdir, saved, config, step)
-    checkpoints.set_aside_newer(workdir, step)
+def _batch_size(config: VideoFlowConfig, workdir: Path, replicas: int, may_change: bool) -> int:
+    """Clips on each replica, so that the whole batch stays what it was when the run in `workdir` was last started."""
+    starts = read_history(workdir)
+    whole = starts[-1].get("global_batch") if starts and not may_change else None
+    if whole in (None, config.batch_size * replicas):
+        return config.batch_size
+    if whole % replicas:
+        raise UserError(
+            f"the run in {workdir} has batches of {whole} clips, which {replicas} devices cannot share equally; take "
+            "another number of them, or change the batch: --batch_size=N on each, --allow_changes=batch_size"
+        )
+    print(f"The batch stays {whole} clips: {whole // replicas} on each device, not {config.batch_size}", flush=True)
+    return whole // replicas
 
 
 def _make_model(
@@ -153,16 +169,16 @@ def _train(model: VideoFlow, saver: checkpoints.Checkpoints, validator: Validato
     """Trains a model from its step to `config.train_steps`, or until it was asked to stop: then it is saved first."""
     config, strategy, workdir = model.config, model.distribute_strategy, validator.workdir
     divergence = callbacks.StopOnDivergence()
-    watchers = [divergence]
+    folder = workdir / "tensorboard" / "train" if is_chief(strategy) else None
+    watchers = [divergence, callbacks.WriteSummaries(folder, divergence)]
     if is_chief(strategy):
         frames_per_step = config.batch_size * strategy.num_replicas_in_sync * _scored_frames(config)
         watchers += [
             callbacks.SaveCheckpoints(saver, config),
             callbacks.ShowProgress(config.train_steps, frames_per_step),
-            callbacks.WriteSummaries(workdir / "tensorboard" / "train", divergence),
         ]
     try:
-        _train_and_validate(model, validator, [*watchers, signals])
+        _train_and_validate(model, validator, [*watchers, callbacks.StopOnRequest(signals)])
         if is_chief(strategy):
             saver.save()
         signals.has_work = False
@@ -171,6 +187,11 @@ def _train(model: VideoFlow, saver: checkpoints.Checkpoints, validator: Validato
         # After steps that were skipped the weights may be to blame: training goes on from before.
         if is_chief(strategy) and divergence.in_a_row == 0:
             saver.save()
+        if signals.has_work:  # All of them stopped at this step.
+            any_machine(strategy, False)
+        raise
+    except tf.errors.OpError:
+        signals.check()  # Of several machines that are asked to stop another one may be gone first.
         raise
 
 
@@ -201,6 +222,6 @@ def _scored_frames(config: VideoFlowConfig) -> int:
 def _wait_for_checkpoint(workdir: Path) -> str:
     """The prefix of the first checkpoint to appear."""
     folder = str(workdir / "checkpoints")
-    for path in tf.train.checkpoints_iterator(folder, timeout=_SECONDS_TO_WAIT_FOR_CHIEF):
+    for path in tf.train.checkpoints_iterator(folder, timeout=_SECONDS_TO_WAIT_FOR_FILE):
         return path
     raise UserError(f"no checkpoint appeared in {folder}: does this machine see the chief's workdir?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,11 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.files import read_json, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.training.callbacks import WatchInvertibility
+from videoflow_tf.training.callbacks import StopOnRequest, WatchInvertibility
 from videoflow_tf.training.checkpoints import Checkpoints, writing
 from videoflow_tf.training.optimizer import Adam
 from videoflow_tf.training.signals import StopOnSignal
-from videoflow_tf.training.strategies import is_chief, shard_data
+from videoflow_tf.training.strategies import in_several_processes, is_chief, shard_data
 
 _PICTURED_VIDEOS = 2
 _TEMPERATURES = (0.0, 0.5, 1.0)
@@ -81,12 +81,14 @@ class Validator:
         self.validations = validations
         self.workdir, self.data_dir = workdir, data_dir
         self._model = model
-        self._checkpoints, self._signals = checkpoints, signals
+        self._checkpoints = checkpoints
+        # Where several machines train, the others are at the next step, and the chief stops with them.
+        self._check = (lambda: None) if in_several_processes(model.distribute_strategy) else signals.check
         self._videos = _validation_batches(model.config, data_dir, model.distribute_strategy)
         self._chief = is_chief(model.distribute_strategy)
         folder = workdir / "tensorboard" / "validation"
         self._writer = tf.summary.create_file_writer(str(folder)) if self._chief else None
-        self._watchers: list[tf_keras.callbacks.Callback] = [signals]
+        self._watchers: list[tf_keras.callbacks.Callback] = [StopOnRequest(signals)]
         if self._chief:
             clips = data.eval_videos(model.config, data_dir, "validation", num_videos=1)
             clip = next(clips.as_numpy_iterator())["video"]
@@ -101,7 +103,7 @@ class Validator:
             if self._chief:
                 print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)
                 stem = self.workdir / "samples" / f"step-{step:07d}"
-                pictures = draw_samples(model, self.data_dir, stem, self._signals)
+                pictures = draw_samples(model, self.data_dir, stem, self._check)
                 with writing(self.workdir / "tensorboard"), self._writer.as_default(step):
                     tf.summary.scalar("bits_per_pixel", bits)
                     if pictures:
@@ -129,10 +131,10 @@ def averaged_weights(model: VideoFlow, optimizer: Adam) -> Iterator[None]:
             variable.assign(value)
 
 
-def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, signals: StopOnSignal) -> list[np.ndarray]:
+def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, check: Callable[[], None]) -> list[np.ndarray]:
     """Draws samples for the first validation videos at a few temperatures; returns the strips.
 
-    Samples that are not finite are left out; without any, nothing is drawn.
+    Samples that are not finite are left out; without any, nothing is drawn. `check` is called before each temperature.
     """
     config = model.config
     count, seed = config.num_eval_frames - config.num_context, tf.constant([config.seed, 0])
@@ -141,7 +143,7 @@ def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, signals: St
     context, future = videos[:, : config.num_context], videos[:, config.num_context :]
     samples = {}
     for t in _TEMPERATURES:
-        signals.check()
+        check()
         try:
             samples[f"T = {t:g}"] = model.predict_frames(context, count, t, seed).numpy()
         except tf.errors.InvalidArgumentError:
