@@ -81,6 +81,14 @@ def test_names_of_models_cannot_break_the_table():
     assert line == ["a|b <i>", "-", "-", "3"]
 
 
+def test_debiased_fvd_has_a_column_of_its_own():
+    both = {"mean": 90.0, "standard_deviation": 1.5, "debiased": {"mean": 40.0, "standard_deviation": None}}
+    rows = [{"model": "a", "metrics": {"fvd": both}}, {"model": "b", "metrics": {}}]
+    (titles, *lines) = table.cells(rows)
+    assert titles[1:3] == [f"{kind}FVD (squared distance of I3D logits)" for kind in ("", "Debiased ")]
+    assert [line[:3] for line in lines] == [["a", "90 ± 1.5", "40"], ["b", "-", "-"]]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.checks import refused
+from tests.checks import mounted, refused
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics import weights
 from videoflow_tf.metrics.weights import Archive
@@ -144,6 +144,13 @@ def test_interrupted_it_leaves_nothing(cache, monkeypatch, error):
     assert not weights.is_prepared(folder)
     weights.prepare("doubling", _doubling)
     assert weights.is_prepared(folder) and not leftover.parent.exists()
+
+
+def test_a_full_disk_is_named_and_left_empty(cache):
+    with mounted(cache, "size=16k"):
+        with refused(f"cannot write {cache}/videoflow_tf/doubling: .*space"):
+            weights.prepare("doubling", _doubling)
+        assert not list((cache / "videoflow_tf").iterdir())
 
 
 def test_a_cache_that_cannot_be_written_is_named(cache):

@@ -32,6 +32,11 @@ def columns(rows: Sequence[Row]) -> Iterator[Column]:
         title = f"{'Best ' if best else ''}{METRICS[name].label} ({METRICS[name].unit})".replace(" ()", "")
         values = [result and result["mean"] for result in numbers]
         yield Column(name, title, values, [result and spread(result) for result in numbers])
+        debiased = [result and result.get("debiased") for result in found]
+        if any(debiased):
+            values = [result and result["mean"] for result in debiased]
+            errors = [result and spread(result) for result in debiased]
+            yield Column(f"{name}_debiased", f"Debiased {title}", values, errors)
     for name, title in (
         ("seconds_per_frame", "Seconds per sampled frame"),
         ("parameters", "Parameters"),
