@@ -34,6 +34,7 @@ class Protocol:
     seed: int | None = None
     step: int | None = None  # Training steps of the model.
     predictor: str | None = None  # Which, where it is not the model of a run.
+    name: str | None = None  # Of the paper that it follows.
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # JSON values of the kind's own.
 
     def __post_init__(self) -> None:

@@ -92,4 +92,4 @@ def _cell(value: float | None, error: float | None) -> str:
     if value is None:
         return "-"
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-    return text if error is None else f"{text} ± {error:.2g}"
+    return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.2g}"

@@ -12,6 +12,7 @@ from videoflow_tf.arguments import TEMPERATURE, Arguments, PredictorArguments, a
 from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import local_path
+from videoflow_tf.metrics.papers import PAPERS
 from videoflow_tf.registry import METRICS
 
 
@@ -34,6 +35,11 @@ class MeasureArguments(Arguments):
         None,
         f"What to measure, comma-separated, of {', '.join(METRICS)}; default: bits_per_pixel; "
         "psnr,ssim of predictions.",
+    )
+    protocol: str | None = argument(
+        None,
+        "Split, videos, samples, frames and temperature as this paper has them on BAIR.",
+        enum_values=tuple(PAPERS),
     )
     split: str = argument("test", "Videos to evaluate on.", enum_values=SPLITS)
     num_videos: int | None = argument(None, "The first so many of them; default: 256, or all of fewer.", lower_bound=1)
@@ -62,9 +68,42 @@ class MeasureArguments(Arguments):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", _checked_names(self.metrics or ()))
+        if self.protocol is not None:
+            self._follow(self.protocol)
         for name in ("num_samples", "num_frames", "dequantization_samples", "fvd_draws", "fvd_clips"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise UserError(f"{name}={count} must be at least 1")
+
+    def check_follows(self, context: int, frame_shape: tuple[int, int, int]) -> None:
+        """Raises `UserError` if the protocol of a paper is asked for, which is about other videos than these.
+
+        Args:
+          context: frames given.
+          frame_shape: [H, W, C]
+        """
+        if self.protocol is None:
+            return
+        paper = PAPERS[self.protocol]
+        if (context, frame_shape) != (paper.context, paper.frame_shape):
+            raise UserError(
+                f"--protocol={self.protocol} is about {_described(paper.context, paper.frame_shape)}, not about "
+                f"{_described(context, frame_shape)}: {paper.source}"
+            )
+
+    def _follow(self, name: str) -> None:
+        """Takes the values of a paper; raises `UserError` if there is no such, or another value is given."""
+        if name not in PAPERS:
+            raise UserError(f"there is no protocol {name!r}; --protocol is one of {', '.join(PAPERS)}")
+        given = self.given()
+        values = {field: value for field, value in PAPERS[name].arguments.items() if self._takes(field)}
+        for field, value in values.items():
+            if field in given and getattr(self, field) != value:
+                raise UserError(f"--protocol={name} has --{field}={value}, given is {given[field]}; leave one out")
+            object.__setattr__(self, field, value)
+
+    def _takes(self, field: str) -> bool:
+        """Whether it has an effect."""
+        return True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +153,13 @@ class EvaluateArguments(MeasureArguments, PredictorArguments):
         """The folder of what is measured of single videos."""
         return self.results_dir / "eval" / "measurements"
 
+    def _takes(self, field: str) -> bool:
+        return self.predictions is None or field in _OF_PREDICTIONS
+
     def _check_of_predictions(self) -> None:
         """Raises `UserError` if something is asked for that only a predictor has."""
         for name in self.given():
-            if name not in _OF_PREDICTIONS:
+            if not self._takes(name):
                 raise UserError(
                     f"--{name} has no effect on --predictions, whose samples are drawn already; leave it out"
                 )
@@ -125,8 +167,13 @@ class EvaluateArguments(MeasureArguments, PredictorArguments):
 
 _OF_PREDICTIONS = {
     "workdir", "output_dir", "predictions", "metrics", "num_videos", "num_samples", "num_frames", "vgg_weights",
-    "lpips_network", "i3d_path", "fvd_draws", "fvd_context",
+    "lpips_network", "protocol", "i3d_path", "fvd_draws", "fvd_context",
 }  # fmt: skip
+
+
+def _described(context: int, frame_shape: tuple[int, int, int]) -> str:
+    height, width, channels = frame_shape
+    return f"{context} frame{'s' * (context > 1)} given of {height}x{width}x{channels} each"
 
 
 def _checked_names(names: Sequence[str]) -> list[str]:

@@ -64,11 +64,14 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
 
 def measure_predictor(predictor: Predictor, arguments: EvaluateArguments) -> results.Results:
     """As `evaluate`, of a predictor."""
+    arguments.check_follows(predictor.config.num_context, predictor.config.frame_shape)
     config, data_dir, split, num_videos = predictor.config, arguments.data_dir, arguments.split, arguments.num_videos
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
     shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
-    protocol = Protocol.of(predictor, **shared, frames=config.num_eval_frames, predictor=arguments.predictor)
+    protocol = Protocol.of(
+        predictor, **shared, frames=config.num_eval_frames, predictor=arguments.predictor, name=arguments.protocol
+    )
     drawn_at = arguments.temperatures or [arguments.temperature]
     frames = config.num_eval_frames if arguments.num_frames is None else config.num_context + arguments.num_frames
     sampled = [dataclasses.replace(protocol, frames=frames, temperature=t) for t in drawn_at]
@@ -101,6 +104,7 @@ def measure_predictor(predictor: Predictor, arguments: EvaluateArguments) -> res
 
 def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) -> results.Results:
     """As `evaluate`, of samples that are drawn already."""
+    arguments.check_follows(predictions.context_shape[0], predictions.context_shape[1:])
     context, num_videos = predictions.context_shape[0], arguments.num_videos or predictions.num_videos
     num_frames = arguments.num_frames or predictions.num_frames
     num_samples = arguments.num_samples or predictions.num_samples
@@ -127,6 +131,7 @@ def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) 
         frames=context + num_frames,
         **predictions.drawn_with,
         predictor=predictions.label,
+        name=arguments.protocol,
     )
 
     def recorded() -> Iterator[Clip]:

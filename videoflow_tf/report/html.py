@@ -15,6 +15,7 @@ h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 td, th { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
 td.value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td.value:first-child { overflow-wrap: normal; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
 .curves svg { width: 100%; height: auto; }
 figure { margin: 1rem 0; overflow-x: auto; } figure img { display: block; max-width: max(100%, 48rem); }
