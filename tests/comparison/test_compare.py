@@ -86,7 +86,7 @@ def test_debiased_fvd_has_a_column_of_its_own():
     rows = [{"model": "a", "metrics": {"fvd": both}}, {"model": "b", "metrics": {}}]
     (titles, *lines) = table.cells(rows)
     assert titles[1:3] == [f"{kind}FVD (squared distance of I3D logits)" for kind in ("", "Debiased ")]
-    assert [line[:3] for line in lines] == [["a", "90 ± 1.5", "40"], ["b", "-", "-"]]
+    assert [line[:3] for line in lines] == [["a", "90\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}1.5", "40"], ["b", "-", "-"]]
 
 
 @pytest.mark.parametrize(

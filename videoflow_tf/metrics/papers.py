@@ -52,7 +52,7 @@ PAPERS: dict[str, Paper] = {
     "mcvd_2to28": _of(_MCVD, context=2, num_frames=28, num_samples=10, fvd_draws=10),
     "magvit": _of(
         "Yu et al. 2023, arXiv 2212.05199, appendix B.3: first 16 frames of each of 256 videos, 100 samples of each; "
-        "its FVD is the one of all draws together",
+        "its FVD is that of all draws together, its debiased FVD has --fvd_clips=15",
         context=1, num_frames=15, num_samples=100, fvd_draws=100,
     ),
 }  # fmt: skip
