@@ -26,6 +26,7 @@ def test_of_a_model(make_model):
 def test_words():
     assert Protocol(split="test", videos=1).videos_text == "1 test video"
     assert Protocol(split="train", videos=256).videos_text == "256 train videos"
+    assert Protocol(videos=4, samples=1).videos_text == "4 videos, 1 sample each"  # Of somebody's file.
     assert Protocol(context=3, frames=13).num_predicted == 10
 
 

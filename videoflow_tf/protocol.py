@@ -75,7 +75,8 @@ class Protocol:
     @property
     def videos_text(self) -> str:
         """For example "256 test videos", and of samples how many of each and at which temperature."""
-        text = f"{self.videos} {self.split} video{'s' * (self.videos > 1)}"
+        of_split = "" if self.split is None else f"{self.split} "
+        text = f"{self.videos} {of_split}video{'s' * (self.videos > 1)}"
         if self.samples is not None:
             text += f", {self.samples} sample{'s' * (self.samples > 1)} each"
         return text if self.temperature is None else f"{text}, temperature {self.temperature:g}"
