@@ -109,14 +109,11 @@ def compiled_sampler(model: VideoFlow, num_frames: int, jit_compile: bool) -> tf
     """
     import tensorflow as tf
 
-    from videoflow_tf.model import pixels
-
     def sample(context: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if jit_compile:
             at_once = num_frames * context.shape[0]
-            return pixels.to_uint8(
-                model.sample_frames(context, num_frames, TEMPERATURE, seed, frames_at_once=at_once)[0]
-            )
+            frames = model.sample_frames(context, num_frames, TEMPERATURE, seed, frames_at_once=at_once)
+            return model.quantize(frames[0])
         return model.predict_frames(context, num_frames, TEMPERATURE, seed=seed)
 
     return tf.function(sample, jit_compile=jit_compile, autograph=False)

@@ -30,18 +30,35 @@ def test_official_scaling_stretches_the_values_to_both_ends():
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1 - 2**-10])
 def test_eight_bit_pixels_come_back(noise):
     x = pixels.from_uint8(ALL_VALUES, tf.fill([256], noise), VideoFlowConfig(), tf.float32)
-    np.testing.assert_array_equal(pixels.to_uint8(x), ALL_VALUES)
+    np.testing.assert_array_equal(pixels.to_uint8(x, VideoFlowConfig()), ALL_VALUES)
 
 
 def test_to_uint8_floors_and_clips():
     x = tf.constant([-7.0, -0.5, -0.5 + 1.99 / 256, 0.0, 0.5 - 1e-4, 0.5, 9.0])
-    np.testing.assert_array_equal(pixels.to_uint8(x), [0, 0, 1, 128, 255, 255, 255])
+    np.testing.assert_array_equal(pixels.to_uint8(x, VideoFlowConfig()), [0, 0, 1, 128, 255, 255, 255])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.6, 1 - 2**-10])
+@pytest.mark.parametrize("n_bits", [1, 3, 5, 7])
+def test_fewer_bits_are_levels_from_black_to_white_without_the_noise(n_bits, noise):
+    config, bins = VideoFlowConfig(n_bits=n_bits), 2**n_bits
+    x = pixels.from_uint8(ALL_VALUES, tf.fill([256], noise), config, tf.float32)
+    found = pixels.to_uint8(x, config).numpy()
+    np.testing.assert_array_equal(found, np.rint((np.arange(256) * bins // 256) * 255 / (bins - 1)))
+    assert found.min() == 0 and found.max() == 255 and len(np.unique(found)) == bins
+    again = pixels.from_uint8(tf.constant(found), tf.fill([256], noise), config, tf.float32)
+    np.testing.assert_array_equal(again, x)
+
+
+def test_fewer_bits_with_official_scaling_show_the_noise():
+    config = VideoFlowConfig(n_bits=3, pixel_scaling="official")
+    np.testing.assert_array_equal(pixels.to_uint8(tf.constant([-0.5, 3.99 / 256 - 0.5, 0.5]), config), [0, 3, 255])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_to_uint8_refuses_what_is_not_finite(bad):
     with pytest.raises(tf.errors.InvalidArgumentError, match="weights have probably diverged"):
-        pixels.to_uint8(tf.constant([0.0, bad]))
+        pixels.to_uint8(tf.constant([0.0, bad]), VideoFlowConfig())
 
 
 def test_noise_is_a_function_of_the_seed():

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import DEEP, ENCODERS
-from videoflow_tf.model import pixels
 from videoflow_tf.model.level import Level
 
 SEED = tf.constant([3, 4])
@@ -35,7 +34,7 @@ def test_number_of_frames_known_at_run_time(make_model, make_video):
         drawn, predicted = draw(video, num_frames)
         np.testing.assert_allclose(drawn, expected, rtol=1e-9, atol=1e-9)
         for found in (predicted, model.predict_frames(video, tf.constant(num_frames), 0.7, SEED)):
-            np.testing.assert_array_equal(found, pixels.to_uint8(expected))
+            np.testing.assert_array_equal(found, model.quantize(expected))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.model import pixels
 from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.studies.interpolation import interpolate, parse_levels, read_ends
 
@@ -15,7 +14,7 @@ def ends(make_video):
 
 def round_trip(model, ends):
     latents = model.encode(ends[None], tf.fill([1, *ends.shape], 0.5))
-    return pixels.to_uint8(model.decode(latents))[0].numpy()
+    return model.quantize(model.decode(latents))[0].numpy()
 
 
 def latents_of(model, frames):
@@ -36,7 +35,7 @@ def test_middle_has_the_mean_latents(make_model, ends):
     model = make_model()
     first, last = (z for z in zip(*latents_of(model, ends), strict=True))
     middle = model.decode([tf.constant((a + b)[None, None] / 2) for a, b in zip(first, last, strict=True)])
-    np.testing.assert_array_equal(interpolate(model, ends, 3, [0, 1]).frames[1], pixels.to_uint8(middle)[0, 0])
+    np.testing.assert_array_equal(interpolate(model, ends, 3, [0, 1]).frames[1], model.quantize(middle)[0, 0])
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -47,7 +46,7 @@ def test_one_level_alone_changes(make_model, ends, level):
     first, last = (z for z in zip(*latents_of(model, ends), strict=True))
     mixed = [last[i] if i == level else first[i] for i in range(2)]
     expected = model.decode([tf.constant(z[None, None]) for z in mixed])
-    np.testing.assert_array_equal(frames[-1], pixels.to_uint8(expected)[0, 0])
+    np.testing.assert_array_equal(frames[-1], model.quantize(expected)[0, 0])
     assert (frames[-1] != ends[1]).any()
 
 
@@ -61,7 +60,7 @@ def test_ranked_channel_alone_changes(make_model, ends, rank):
     mixed = first[1].copy()
     mixed[..., order[rank - 1]] = last[1][..., order[rank - 1]]
     expected = model.decode([tf.constant(z[None, None]) for z in (first[0], mixed)])
-    np.testing.assert_array_equal(result.frames[-1], pixels.to_uint8(expected)[0, 0])
+    np.testing.assert_array_equal(result.frames[-1], model.quantize(expected)[0, 0])
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,17 @@ def from_uint8(video: tf.Tensor, noise: tf.Tensor, config: VideoFlowConfig, dtyp
     return (v + u) / bins - 0.5
 
 
-def to_uint8(x: tf.Tensor) -> tf.Tensor:
-    """Continuous pixels to 8-bit ones: floor((x + 0.5) * 256), clipped to [0, 255].
+def to_uint8(x: tf.Tensor, config: VideoFlowConfig) -> tf.Tensor:
+    """Continuous pixels to 8-bit ones.
+
+    With n bits kept, a pixel is one of 2^n levels, floor((x + 0.5) * 2^n), and these are spread over 0 to 255: what x
+    has below a level is the noise of the dequantisation, no part of a picture. `from_uint8` of the result is of the
+    same level. The official code (`pixel_scaling="official"`) shows that noise, too: floor((x + 0.5) * 256).
 
     Raises:
       tf.errors.InvalidArgumentError: if x has a NaN or an infinity.
     """
     x = tf.debugging.check_numerics(x, "the model's frames are not finite; its weights have probably diverged")
-    return tf.cast(tf.clip_by_value(tf.floor((x + 0.5) * 256.0), 0.0, 255.0), tf.uint8)
+    bins = 256 if config.pixel_scaling == "official" else 2**config.n_bits
+    level = tf.clip_by_value(tf.floor((x + 0.5) * bins), 0.0, bins - 1.0)
+    return tf.cast(tf.round(level * (255 / (bins - 1))), tf.uint8)

@@ -264,7 +264,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         seed: tf.Tensor,
         noise: tf.Tensor | None,
     ) -> tf.Tensor:
-        return pixels.to_uint8(self.sample_frames(context, num_frames, temperature, seed, noise)[0])
+        return self.quantize(self.sample_frames(context, num_frames, temperature, seed, noise)[0])
 
     def dequantize(
         self, video: tf.Tensor, dequantization_noise: tf.Tensor | None = None, seed: tf.Tensor | None = None
@@ -280,14 +280,15 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         video = checks.checked_video(video, self.config.frame_shape, least_frames=1)
         return self.dequantizer(video, self._noise(video, dequantization_noise, seed))[0]
 
-    @staticmethod
-    def quantize(frames: tf.Tensor) -> tf.Tensor:
-        """Continuous frames of any shape to 8-bit pixels, uint8; as `predict_frames` does with its samples.
+    def quantize(self, frames: tf.Tensor) -> tf.Tensor:
+        """Continuous frames of any shape to 8-bit pixels, uint8, as `predict_frames` does with its samples.
+
+        Of fewer than 8 bits per component the levels that there are, spread over 0 to 255.
 
         Raises:
           tf.errors.InvalidArgumentError: a frame is not finite.
         """
-        return pixels.to_uint8(frames)
+        return pixels.to_uint8(frames, self.config)
 
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.

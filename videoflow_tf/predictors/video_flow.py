@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import RESUMABLE_FIELDS
-from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.predictors.predictor import NotFiniteError, Predictor
 from videoflow_tf.training.checkpoints import load_workdir
@@ -66,4 +65,4 @@ class VideoFlowPredictor(Predictor):
         frames = self.model.sample_frames(
             context, num_frames, temperature, seeds, copies=seeds.shape[0], frames_at_once=self._frames_at_once
         )
-        return pixels.to_uint8(frames[:, 0])
+        return self.model.quantize(frames[:, 0])

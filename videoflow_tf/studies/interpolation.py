@@ -17,7 +17,6 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_json
 from videoflow_tf.media import strips
 from videoflow_tf.metrics.metric import check_finite
-from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import InterpolateArguments
@@ -92,7 +91,7 @@ def interpolate(
         between.append(first + weights * change)
     frames = model.decode(between)
     check_finite(frames[0].numpy(), "frame {} between the two", first=1)
-    return Interpolation(pixels.to_uint8(frames)[0].numpy(), ends, channels)
+    return Interpolation(model.quantize(frames)[0].numpy(), ends, channels)
 
 
 def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
