@@ -44,10 +44,11 @@ def compare(arguments: CompareArguments) -> list[Path]:
     rivals = list(contenders(arguments))
     arguments = _with_counts(arguments, rivals)
     _check_same_videos(rivals, arguments)
+    lengths = [rival.config.num_eval_frames for rival in rivals if rival.config is not None]
     rows = []
     for rival in rivals:
         print(f"{rival.name}:", flush=True)
-        rows.append(rival.row(arguments))
+        rows.append(rival.row(arguments, min(lengths)))
     folder, protocol = arguments.results_dir, table.shared_protocol(rows)
     pictures = list(_pictures(rivals, arguments))
     figure = save_figure(folder / "compare.png", rows, protocol)
@@ -64,19 +65,20 @@ def compare(arguments: CompareArguments) -> list[Path]:
 
 def _with_counts(arguments: CompareArguments, rivals: Sequence[Contender]) -> CompareArguments:
     """With the numbers of videos, samples and frames that are not given: as many as all have."""
-    config = next(rival.config for rival in rivals if rival.config is not None)
+    configs = [rival.config for rival in rivals if rival.config is not None]
+    predicted = [config.num_eval_frames - config.num_context for config in configs]
     drawn = [rival.predictions for rival in rivals if isinstance(rival, PredictionsContender)]
-    there = data.num_eval_videos(config, arguments.data_dir, arguments.split)
+    there = data.num_eval_videos(configs[0], arguments.data_dir, arguments.split)
     found = {
         "num_videos": min([_MOST_VIDEOS, there, *(p.num_videos for p in drawn)]),
         "num_samples": min([_MOST_SAMPLES, *(p.num_samples for p in drawn)]),
-        "num_frames": min([config.num_eval_frames - config.num_context, *(p.num_frames for p in drawn)]),
+        "num_frames": min([*predicted, *(p.num_frames for p in drawn)]),
     }
     return dataclasses.replace(arguments, **{n: v for n, v in found.items() if getattr(arguments, n) is None})
 
 
 def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments) -> None:
-    """Raises `UserError` unless all are measured on the same frames, pixel by pixel, and scored on the same."""
+    """Raises `UserError` unless all are measured on the same frames, pixel by pixel, and score as many bits of them."""
     first, *others = rivals
     expected = _digest(first, arguments)
     for other in others:
@@ -87,7 +89,7 @@ def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments)
                 f"{other.name} is not about the same videos as {first.name}{': ' + told if told else ''}; compare what "
                 f"is given the same frames of the same {arguments.split} videos"
             )
-        if "bits_per_pixel" in arguments.metrics and {"n_bits", "num_eval_frames"} & differences.keys():
+        if "bits_per_pixel" in arguments.metrics and "n_bits" in differences:
             raise UserError(
                 f"bits per pixel of {other.name} and {first.name} do not compare: {told}; leave one out, or give "
                 "--metrics without bits_per_pixel"
@@ -107,6 +109,8 @@ def _pictures(rivals: Sequence[Contender], arguments: CompareArguments) -> Itera
     """Of the first videos, the real future and everyone's first samples side by side, moving."""
     count = min(arguments.shown_videos, arguments.num_videos)
     shown = min(arguments.shown_samples, arguments.num_samples)
+    if count == 0:
+        return
     samples = [list(rival.samples(arguments, count, shown)) for rival in rivals]
     for i, (context, future) in enumerate(rivals[0].clips(arguments, count)):
         of_all = {rival.name: found[i] for rival, found in zip(rivals, samples, strict=True)}

@@ -50,8 +50,11 @@ class Contender(abc.ABC):
         """Of the first videos the first samples, uint8 [count, N, H, W, C], of those that are measured."""
 
     @abc.abstractmethod
-    def row(self, arguments: CompareArguments) -> dict[str, Any]:
-        """What `evaluate` finds, and what the model is: JSON values."""
+    def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
+        """What `evaluate` finds, and what the model is: JSON values.
+
+        `scored_frames`: length of the clips whose bits are measured, context included.
+        """
 
     def _evaluate_arguments(self, arguments: CompareArguments, metrics: list[str], *without: str) -> EvaluateArguments:
         names = {field.name for field in dataclasses.fields(MeasureArguments)} - {*without}
@@ -78,10 +81,11 @@ class PredictorContender(Contender):
         for index, (context, _) in enumerate(self.clips(arguments, videos)):
             yield sampler(context, arguments.num_frames, arguments.temperature, arguments.seed, index, count)
 
-    def row(self, arguments: CompareArguments) -> dict[str, Any]:
+    def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
         scores = self._predictor.likelihood is not None
         metrics = [name for name in arguments.metrics if scores or issubclass(METRICS[name], SampleMetric)]
-        found = measure_predictor(self._predictor, self._evaluate_arguments(arguments, metrics)).metrics
+        own = self._evaluate_arguments(arguments, metrics)
+        found = measure_predictor(self._predictor, own, scored_frames).metrics
         return {
             "model": self.name,
             "parameters": self._predictor.num_parameters,
@@ -93,10 +97,8 @@ class PredictorContender(Contender):
     def _seconds_per_frame(self, arguments: CompareArguments) -> float:
         """To sample one future, by itself; the second time, when everything is compiled."""
         ((context, _),) = self.clips(arguments, 1)
-        sampler, how = (
-            FutureSampler(self._predictor),
-            (arguments.num_frames, arguments.temperature, arguments.seed, 0, 1),
-        )
+        sampler = FutureSampler(self._predictor)
+        how = arguments.num_frames, arguments.temperature, arguments.seed, 0, 1
         sampler(context, *how)
         start = time.perf_counter()
         sampler(context, *how)
@@ -118,7 +120,7 @@ class PredictionsContender(Contender):
         for clip in itertools.islice(self.predictions, videos):
             yield clip.samples[:count, : arguments.num_frames]
 
-    def row(self, arguments: CompareArguments) -> dict[str, Any]:
+    def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
         metrics = [name for name in arguments.metrics if issubclass(METRICS[name], SampleMetric)]
         of_models = ("split", "temperature", "seed", "batch_size", "dequantization_samples")
         found = measure_predictions(self.predictions, self._evaluate_arguments(arguments, metrics, *of_models)).metrics

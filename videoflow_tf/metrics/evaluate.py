@@ -62,15 +62,21 @@ def evaluate(arguments: EvaluateArguments) -> results.Results:
     return measure_predictor(open_predictor(arguments), arguments)
 
 
-def measure_predictor(predictor: Predictor, arguments: EvaluateArguments) -> results.Results:
-    """As `evaluate`, of a predictor."""
+def measure_predictor(
+    predictor: Predictor, arguments: EvaluateArguments, scored_frames: int | None = None
+) -> results.Results:
+    """As `evaluate`, of a predictor.
+
+    `scored_frames`: length of the clips, context included, whose bits are measured; default `config.num_eval_frames`.
+    """
     arguments.check_follows(predictor.config.num_context, predictor.config.frame_shape)
     config, data_dir, split, num_videos = predictor.config, arguments.data_dir, arguments.split, arguments.num_videos
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
     shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
+    scored_frames = scored_frames or config.num_eval_frames
     protocol = Protocol.of(
-        predictor, **shared, frames=config.num_eval_frames, predictor=arguments.predictor, name=arguments.protocol
+        predictor, **shared, frames=scored_frames, predictor=arguments.predictor, name=arguments.protocol
     )
     drawn_at = arguments.temperatures or [arguments.temperature]
     frames = config.num_eval_frames if arguments.num_frames is None else config.num_context + arguments.num_frames

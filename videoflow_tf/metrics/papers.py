@@ -53,6 +53,6 @@ PAPERS: dict[str, Paper] = {
     "magvit": _of(
         "Yu et al. 2023, arXiv 2212.05199, appendix B.3: first 16 frames of each of 256 videos, 100 samples of each; "
         "its FVD is that of all draws together, its debiased FVD has --fvd_clips=15",
-        context=1, num_frames=15, num_samples=100, fvd_draws=100,
+        context=1, num_frames=15, num_samples=100, fvd_draws=100, lpips_network="vgg",
     ),
 }  # fmt: skip
