@@ -4,8 +4,8 @@ import pytest
 from tests.conftest import TINY
 from tests.data.test_video_folder import save
 from videoflow_tf import data
+from videoflow_tf.predictors.by_name import make_predictor
 from videoflow_tf.predictors.floors import CopyLast, Linear, laplace_bits
-from videoflow_tf.predictors.predictor import make_predictor
 from videoflow_tf.registry import PREDICTORS
 
 SEEDS = np.zeros([3, 2], np.int32)

@@ -10,8 +10,9 @@ from tests.checks import refused
 from videoflow_tf import evaluate, sample
 from videoflow_tf.arguments import PredictorArguments
 from videoflow_tf.files import read_json
+from videoflow_tf.predictors.by_name import make_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
-from videoflow_tf.predictors.predictor import NotFiniteError, Predictor, make_predictor
+from videoflow_tf.predictors.predictor import NotFiniteError, Predictor
 from videoflow_tf.studies.fooling_clips import build_study
 
 MODULE = """

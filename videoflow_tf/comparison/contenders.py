@@ -19,9 +19,10 @@ from videoflow_tf.files import local_path
 from videoflow_tf.metrics.arguments import EvaluateArguments, MeasureArguments
 from videoflow_tf.metrics.evaluate import measure_predictions, measure_predictor
 from videoflow_tf.metrics.metric import SampleMetric
+from videoflow_tf.predictors.by_name import make_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.predictions import Predictions
-from videoflow_tf.predictors.predictor import Predictor, make_predictor
+from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.registry import METRICS
 from videoflow_tf.workdir import run_config

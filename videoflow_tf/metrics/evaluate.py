@@ -19,9 +19,10 @@ from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.fvd import FVD
 from videoflow_tf.metrics.measurements import Measurements, load, save
 from videoflow_tf.metrics.metric import Clips, Metric, MetricOptions, SampleMetric, VideoMetric, check_finite
+from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.predictions import Predictions
-from videoflow_tf.predictors.predictor import Predictor, open_predictor
+from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.workdir import run_config

@@ -12,7 +12,8 @@ from videoflow_tf.arguments import takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import write_text
-from videoflow_tf.predictors.predictor import Predictor, open_predictor
+from videoflow_tf.predictors.by_name import open_predictor
+from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import SampleArguments, StudyArguments
 from videoflow_tf.studies.fooling import study_page

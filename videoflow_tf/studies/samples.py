@@ -18,8 +18,9 @@ from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.metrics.metric import Clips
+from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
-from videoflow_tf.predictors.predictor import Predictor, open_predictor
+from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.studies.arguments import PICTURES, SampleArguments
