@@ -8,6 +8,7 @@ S and M, on two cores.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 
@@ -66,6 +67,9 @@ def plain_mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None
     return y if offset is None else y + offset
 
 
+# A function of its own, traced once for a dtype: TensorFlow keeps every graph for ever in which a custom gradient was
+# traced, and here that is this small one instead of its caller's.
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
 @tf.custom_gradient
 def _add_offset(
     y: tf.Tensor, offset: tf.Tensor

@@ -60,11 +60,13 @@ def _reason(error: Exception) -> str | None:
     if isinstance(error, OSError):
         return f"{error.strerror or error}" + ("" if error.filename is None else f": {error.filename}")
     tf = sys.modules.get("tensorflow")
-    if tf is not None and isinstance(
-        error, (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.PermissionDeniedError)
-    ):
-        return f"a file cannot be read any more: {error.message.splitlines()[0]}"
-    return None
+    if tf is None or not isinstance(error, tf.errors.OpError):
+        return None
+    from videoflow_tf.data import reading_fault
+
+    if isinstance(error, (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.PermissionDeniedError)):
+        return reading_fault(error) or f"a file cannot be read any more: {error.message.splitlines()[0]}"
+    return reading_fault(error)
 
 
 def _one_line(message: str) -> str:

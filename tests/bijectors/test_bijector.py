@@ -154,8 +154,8 @@ def test_a_copy_has_the_same_variables_and_a_cache_of_its_own(layer_case):
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_the_cache_lets_go_of_a_graph(direction):
-    """Not of a FlowStep's, whose fast addition is a custom gradient: TensorFlow keeps those for good."""
-    for bijector in (coupling(AffineCoupling, 4), InvertibleConv1x1(4, dtype=tf.float64), ActNorm(4, tf.float64)):
+    layers = (coupling(AffineCoupling, 4), InvertibleConv1x1(4, dtype=tf.float64), ActNorm(4, tf.float64))
+    for bijector in (*layers, flow_step(AffineCoupling, 4)):
 
         @tf.function(autograph=False)
         def both(x, bijector=bijector):

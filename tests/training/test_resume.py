@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from tests.checks import mounted, refused
 from tests.conftest import TINY
+from tests.data.test_tfds_videos import write
 from tests.training.stored import stored_curve
 from videoflow_tf import VideoFlow, evaluate, load_workdir, sample
 from videoflow_tf.files import read_json, sole_user, write_json
@@ -304,6 +306,52 @@ def test_a_read_only_workdir_is_said_before_the_work_and_can_be_read(finished, t
                 with refused(f"cannot write to {workdir}.* is read-only for this user; name another folder"):
                     call()
         assert all(path.exists() for path in sample(workdir, output_dir=tmp_path / "out", num_frames=2))
+
+
+# --- Where the data goes ---
+
+
+def flip_bytes(path):
+    content = bytearray(path.read_bytes())
+    for i in range(200, len(content), 97):
+        content[i] ^= 255
+    path.write_bytes(content)
+
+
+_UNREADABLE = "m-train.tfrecord.* cannot be read any more: No such file or directory; bring it back"
+_CHANGED = "m-train.tfrecord.* has changed since it was opened; bring it back"
+_DAMAGED = "a video cannot be read any more, its file is damaged: Invalid PNG data"
+GONE = {
+    "deleted": (lambda path: path.unlink(), _UNREADABLE),
+    "cut short": (lambda path: path.write_bytes(b""), _CHANGED),
+    "damaged": (flip_bytes, f"({_DAMAGED}|{_CHANGED})"),
+}
+
+
+@pytest.mark.parametrize("fault", GONE)
+def test_a_dataset_that_goes_is_one_line_and_the_run_goes_on_when_it_is_back(tmp_path, monkeypatch, fault):
+    video = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
+    write(tmp_path, "m", {"v": tfds.features.Video(shape=video.shape)}, train=[{"v": video}] * 9)
+    (shard,) = tmp_path.rglob("*tfrecord*")
+    content = shard.read_bytes()
+    change, words = GONE[fault]
+    shown = callbacks.ShowProgress.on_train_batch_end
+
+    def lose(self, batch, logs):
+        if batch == 2:
+            change(shard)
+        shown(self, batch, logs)
+
+    config = CONFIG.replace(dataset="tfds:m", train_steps=3000, eval_every=3000, checkpoint_every=1)
+    with monkeypatch.context() as patch, refused(f"{words}.*; then start again, and training goes on from its last"):
+        patch.setattr(callbacks.ShowProgress, "on_train_batch_end", lose)
+        train(config, tmp_path / "run", str(tmp_path))
+    if fault != "deleted":
+        return
+    shard.write_bytes(content)
+    last = latest_checkpoint(tmp_path / "run")[1]
+    train(config.replace(train_steps=last + 1), tmp_path / "run", str(tmp_path))
+    assert latest_checkpoint(tmp_path / "run")[1] == last + 1
 
 
 def test_addresses_are_refused_before_anything_is_written(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from videoflow_tf.data.pipeline import (
     eval_videos,
     init_clips,
     num_eval_videos,
+    reading_fault,
     train_clips,
     validation_videos,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "eval_videos",
     "init_clips",
     "num_eval_videos",
+    "reading_fault",
     "train_clips",
     "validation_videos",
 ]

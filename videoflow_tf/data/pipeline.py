@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -101,6 +102,18 @@ def validation_videos(config: VideoFlowConfig, data_dir: str | None, at_most: in
     """The first `at_most` videos of the validation split, or all of fewer; as `eval_videos`."""
     count = min(at_most, num_eval_videos(config, data_dir, "validation", None))
     return eval_videos(config, data_dir, "validation", num_videos=count)
+
+
+def reading_fault(error: tf.errors.OpError) -> str | None:
+    """What went wrong in reading videos in the middle of the work, in one line; None of an error of another origin."""
+    if "IteratorGetNext" not in error.message:
+        return None
+    # TensorFlow puts its own words around those of Python, and a traceback after them.
+    if own := re.search(r"UserError: (.*)", error.message):
+        return own[1]
+    reason = re.search(r"(?:\{\{.*?\}\} )?(.*)\s+\[\[", error.message)
+    reason = one_line(reason[1] if reason else error.message)
+    return f"a video cannot be read any more, its file is damaged: {reason}; bring back a whole one"
 
 
 def describe_data(config: VideoFlowConfig, data_dir: str | None) -> str:

@@ -160,12 +160,21 @@ class Records:
         return Records(self._paths, self._files[part], self._places[part])
 
     def read(self, index: int) -> bytes:
-        """The record of that number."""
-        descriptor = os.open(self._paths[self._files[index]], os.O_RDONLY)
+        """The record of that number; `UserError` if it is no longer where it was."""
+        path, (offset, length) = self._paths[self._files[index]], self._places[index].tolist()
         try:
-            return os.pread(descriptor, int(self._places[index, 1]), int(self._places[index, 0]))
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                content = os.pread(descriptor, _HEADER + length, offset - _HEADER)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read any more: {error.strerror}; bring it back, or prepare the dataset again"
+            ) from None
+        if len(content) < _HEADER + length or struct.unpack_from("<Q", content) != (length,):
+            raise UserError(f"{path} has changed since it was opened; bring it back, or prepare the dataset again")
+        return content[_HEADER:]
 
 
 @functools.lru_cache(maxsize=16)

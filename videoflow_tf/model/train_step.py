@@ -45,7 +45,8 @@ class TrainStep:
         with tf.init_scope():
             self.optimizer.build(self.trainable_variables)  # Of all, also of those that have no gradient yet.
         bits, gradients = self._bits_and_gradients(video, noise, training_seed)
-        gradients = self.optimizer.aggregate_gradients(gradients)
+        if self.distribute_strategy.num_replicas_in_sync > 1:  # Of one it would only keep the graph for ever.
+            gradients = self.optimizer.aggregate_gradients(gradients)
         self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
         self.step.assign_add(1)
         norm = tf.linalg.global_norm([g for g, _ in gradients])

@@ -190,9 +190,11 @@ def _train(model: VideoFlow, saver: checkpoints.Checkpoints, validator: Validato
         if signals.has_work:  # All of them stopped at this step.
             any_machine(strategy, False)
         raise
-    except tf.errors.OpError:
+    except tf.errors.OpError as error:
         signals.check()  # Of several machines that are asked to stop another one may be gone first.
-        raise
+        if (fault := data.reading_fault(error)) is None:
+            raise
+        raise UserError(f"{fault}; then start again, and training goes on from its last checkpoint") from error
 
 
 def _train_and_validate(model: VideoFlow, validator: Validator, watchers: list[tf_keras.callbacks.Callback]) -> None:

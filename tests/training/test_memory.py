@@ -1,0 +1,64 @@
+"""Memory that a process holds: what was needed once is let go."""
+
+import gc
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from tests.conftest import TINY
+from videoflow_tf import VideoFlow
+from videoflow_tf.training import callbacks, export
+from videoflow_tf.training.train import train
+
+
+def graphs() -> int:
+    """How many graphs there are in this process."""
+    gc.collect()
+    return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+
+def test_a_model_goes_with_all_its_graphs(make_video):
+    """Without recomputation: TensorFlow keeps those graphs for good."""
+
+    def use() -> None:
+        model = VideoFlow(TINY.replace(levels=1))
+        model.compile()
+        video = make_video()
+        model.fit(video, verbose=0)
+        model.evaluate(video, verbose=0)
+        model.predict_frames(video[:, :2], 2)
+
+    use()
+    before = graphs()
+    use()
+    assert graphs() == before
+
+
+def test_shapes_of_a_sample_leave_no_more_than_a_few_graphs(make_model, make_video):
+    model, video = make_model("float32", levels=1), make_video()
+    counts = []
+    for frames in (1, 2, 3, 4):
+        for batch in range(1, 5):
+            model.predict_frames(tf.constant(np.repeat(video[:1, :frames], batch, axis=0)), 2)
+        counts.append(graphs())
+    assert counts[-1] == counts[-2] == counts[-3]
+
+
+@pytest.mark.slow
+def test_two_thousand_steps_take_no_more_memory_than_two_hundred(tmp_path, monkeypatch):
+    resident = {}
+    shown = callbacks.ShowProgress.on_train_batch_end
+
+    def measure(self, batch, logs):
+        shown(self, batch, logs)
+        if (step := int(self.model.step.numpy())) in (200, 2000):
+            gc.collect()
+            resident[step] = psutil.Process().memory_info().rss
+
+    monkeypatch.setattr(callbacks.ShowProgress, "on_train_batch_end", measure)
+    monkeypatch.setattr(export, "export_workdir", lambda workdir: None)
+    train(TINY.replace(train_steps=2000, checkpoint_every=100, eval_every=100), tmp_path)
+    assert resident[2000] < 1.05 * resident[200]
