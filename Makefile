@@ -1,4 +1,4 @@
-# make setup | demo | test | test-all | lint
+# make setup | demo | test | test-all | lint | lock
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -12,7 +12,7 @@ PICTURES := --num_frames=3 --temperature=0.2 --num_samples=3 --num_videos=4
 # Whole files go to a process, so that what a file sets up is set up once.
 PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
 
-.PHONY: setup demo test test-all lint
+.PHONY: setup demo test test-all lint lock
 
 setup: $(VENV)/ready
 
@@ -43,3 +43,7 @@ test-all: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Keeps the versions that are in requirements.txt already where pyproject.toml allows them.
+lock:
+	$(BIN)/uv pip compile --quiet --python-version 3.11 requirements.in --output-file requirements.txt

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from videoflow_tf.training.checkpoints import load_workdir
     from videoflow_tf.training.train import train
 
+__version__ = "0.1.0"
+
 __all__ = [
     "PRESETS",
     "UserError",

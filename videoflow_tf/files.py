@@ -32,6 +32,12 @@ def local_path(path: str | Path) -> Path:
     return Path(path).expanduser()
 
 
+def shipped(name: str) -> Path:
+    """A folder that comes with the package: within it where it is installed, beside it in the repository."""
+    package = Path(__file__).parent
+    return package / name if (package / name).is_dir() else package.parent / name
+
+
 def check_writable(folder: str | Path) -> None:
     """Raises `UserError` unless files can be made in `folder`, or `folder` itself; leaves no trace."""
     folder = Path(folder).absolute()

@@ -21,12 +21,12 @@ from typing import Any
 
 from videoflow_tf.config import ARCHITECTURE_FIELDS, RESUMABLE_FIELDS, VideoFlowConfig, check_names
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import LOCK, local_path, now, read_json, write_json, write_text
+from videoflow_tf.files import LOCK, local_path, now, read_json, shipped, write_json, write_text
 
 CONFIG_FILE = "config.json"
 _HISTORY_FILE = "history.json"
 # Trained models that come with the package, a workdir each.
-PRETRAINED = Path(__file__).parent.parent / "pretrained"
+PRETRAINED = shipped("pretrained")
 
 
 def read_config(workdir: str | Path) -> VideoFlowConfig | None:
