@@ -9,10 +9,12 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from absl import flags, logging
 
+from videoflow_tf.commands import LAUNCH, here
 from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.files import local_path
@@ -82,7 +84,18 @@ def _parse(argv: list[str]) -> list[str]:
         print(_help())
         sys.exit(0)
     FLAGS.set_gnu_getopt(True)
-    return FLAGS(argv)[1:]
+    return FLAGS(_find_flagfiles(argv))[1:]
+
+
+def _find_flagfiles(argv: list[str]) -> list[str]:
+    """The words with the paths of flagfiles of this folder that are called by their names alone."""
+    found = []
+    for before, word in zip(["", *argv], argv, strict=False):
+        option, name = re.fullmatch(r"(--?flagfile=)?(.*)", word, re.DOTALL).groups(default="")
+        path = LAUNCH / Path(name).name
+        shipped = (option or before in ("--flagfile", "-flagfile")) and path.is_file() and not Path(name).is_file()
+        found.append(f"{option}{path}" if shipped else word)
+    return found
 
 
 def _help() -> str:
@@ -97,7 +110,7 @@ def _help() -> str:
         groups.setdefault(title, []).extend(
             textwrap.wrap(f"--{flag.name}: {text}", 110, initial_indent="  ", subsequent_indent="      ")
         )
-    lines = [(sys.modules["__main__"].__doc__ or "").strip(), ""]
+    lines = [here(sys.modules["__main__"].__doc__ or "").strip(), ""]
     for title, flag_lines in groups.items():
         lines += [title, *flag_lines, ""]
     lines.append("--flagfile=FILE reads options from a file, one a line; later options override earlier ones.")
@@ -179,7 +192,7 @@ def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:
         base = saved
     else:
         raise UserError(
-            "no configuration: give --flagfile=launch/demo.flags, another flagfile, or "
+            "no configuration: give --flagfile=demo.flags, another flagfile, or "
             f"--preset=<{'|'.join(PRESETS)}>; a folder with a run needs neither"
         )
     changes = {field.name: _flag_value(field.name) for field in dataclasses.fields(VideoFlowConfig)}

@@ -1,4 +1,4 @@
-"""Trains a model: python launch/train.py --flagfile=launch/demo.flags --workdir=W [--data_dir=D].
+"""Trains a model: python launch/train.py --flagfile=demo.flags --workdir=W [--data_dir=D].
 
 Started again on the same workdir it goes on where it stopped; the configuration need not be given then.
 SIGTERM and Ctrl-C save a checkpoint first.

@@ -51,9 +51,17 @@ def read_config(workdir: str | Path) -> VideoFlowConfig | None:
     return None
 
 
+def find_run(name_or_path: str | Path) -> Path:
+    """The folder of a run, or, where there is none, of the trained model in `PRETRAINED` of that name."""
+    path = local_path(name_or_path)
+    named = PRETRAINED / name_or_path
+    return named if (named / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).is_file() else path
+
+
 def run_config(workdir: str | Path) -> VideoFlowConfig:
     """As `read_config`, of a folder that must be a run; `UserError` if it is none."""
-    config = read_config(workdir) if local_path(workdir).is_dir() else None
+    workdir = find_run(workdir)
+    config = read_config(workdir) if workdir.is_dir() else None
     if config is None:
         raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; name the folder of a run")
     return config
@@ -133,9 +141,9 @@ def find_trained(name_or_path: str | Path) -> Path:
     Raises:
       UserError: there is neither.
     """
-    for folder in (local_path(name_or_path), PRETRAINED / name_or_path):
-        if (folder / CONFIG_FILE).is_file():
-            return folder
+    folder = find_run(name_or_path)
+    if (folder / CONFIG_FILE).is_file():
+        return folder
     names = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
     raise UserError(
         f"no trained model {str(name_or_path)!r}: name a workdir" + (f", or one of {', '.join(names)}" if names else "")

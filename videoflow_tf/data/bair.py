@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from videoflow_tf.commands import here
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data import tfds_videos
 from videoflow_tf.data.stored import StoredVideos
@@ -45,11 +46,11 @@ def open_dataset(data_dir: str | Path) -> Any:
     """The `tfds.core.DatasetBuilder` of the dataset prepared in `data_dir`; `UserError` if it is not, or not wholly."""
     fault = find_fault(data_dir)
     if fault and version_dir(data_dir).parent.is_dir():
-        raise UserError(f"{fault}; run: python launch/prepare_bair.py --data_dir={data_dir}")
+        raise UserError(f"{fault}; run: {here('python launch/prepare_bair.py')} --data_dir={data_dir}")
     if fault:
         raise UserError(
-            f"{fault}; name the folder that launch/prepare_bair.py prepared it in, or train on something else: "
-            "--dataset=videos takes the video files in a folder, --dataset=tfds:NAME another dataset of TFDS"
+            f"{fault}; name the folder that {here('launch/prepare_bair.py')} prepared it in, or train on something "
+            "else: --dataset=videos takes the video files in a folder, --dataset=tfds:NAME another dataset of TFDS"
         )
     return tfds_videos.builder_from(version_dir(data_dir))
 

@@ -14,8 +14,10 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
-from videoflow_tf.data.recordings import Item, Recording, read_item
+from videoflow_tf.commands import here
+from videoflow_tf.data.recordings import VIDEO_SUFFIXES, Item, Recording, read_item
 from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.extras import require
 from videoflow_tf.files import atomic_path, read_json, write_json
 
 _FORM = 1  # Of the files of a cache; another number, and they are made anew.
@@ -42,8 +44,10 @@ def decode_all(
       cache_dir: folder in which decoded videos are kept and looked for; "": they are kept in memory.
 
     Raises:
-      UserError: they do not fit into half the free memory, or `cache_dir` cannot be written.
+      UserError: they do not fit into half the free memory, `cache_dir` cannot be written, or PyAV is not installed.
     """
+    if any(item.path.suffix.lower() in VIDEO_SUFFIXES for item in items):
+        require("av")  # Once for all: it is no fault of any file.
     room = psutil.virtual_memory().available * _SHARE_OF_MEMORY
     if cache_dir:
         decode = functools.partial(_decode_to_disk, cache_dir=Path(cache_dir).expanduser())
@@ -60,8 +64,8 @@ def decode_all(
                 if room < 0:
                     raise UserError(
                         f"the decoded videos do not fit into memory: {len(done)} of {len(items)} fill half of what is "
-                        "free; give --cache_dir=FOLDER to keep them on disk, or prepare them with "
-                        "launch/prepare_videos.py"
+                        f"free; give --cache_dir=FOLDER to keep them on disk, or prepare them with "
+                        + here("launch/prepare_videos.py")
                     )
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

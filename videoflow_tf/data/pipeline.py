@@ -8,6 +8,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from videoflow_tf.commands import here
 from videoflow_tf.config import SPLITS, VideoFlowConfig
 from videoflow_tf.data.source import Source, open_source
 from videoflow_tf.errors import UserError, one_line
@@ -133,7 +134,7 @@ def left_out(source: Source, at_most: int | None = _LONGEST_TABLE) -> list[str]:
     width = min(max(len(name) for name, _ in source.left_out), 60)
     lines = [f"  {one_line(name):{width}}  {reason}" for name, reason in source.left_out[:at_most]]
     if len(lines) < len(source.left_out):
-        lines.append(f"  and {len(source.left_out) - len(lines)} more; launch/inspect_data.py lists all")
+        lines.append(f"  and {len(source.left_out) - len(lines)} more; {here('launch/inspect_data.py')} lists all")
     return ["Left out, or not all of it used:", *lines]
 
 

@@ -29,6 +29,7 @@ from videoflow_tf.data import tfds_videos
 from videoflow_tf.data.recordings import Recording
 from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.errors import UserError
+from videoflow_tf.extras import require
 from videoflow_tf.files import local_path, sole_user
 
 VERSION = "1.0.0"
@@ -61,6 +62,7 @@ def prepare(
       UserError: `input_dir` has no videos that can be used, another dataset has the name, or `data_dir` cannot be
         written.
     """
+    require("tensorflow_datasets")
     if not re.fullmatch(r"[a-zA-Z]\w*", name):
         raise UserError(f"name={name} must be letters, digits and underscores, a letter first")
     input_dir, data_dir = local_path(input_dir), local_path(data_dir)

@@ -24,6 +24,7 @@ from absl import logging
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.errors import UserError
+from videoflow_tf.extras import require
 from videoflow_tf.media.fitting import fit_frames
 
 HELD_OUT = 256  # Videos at most; and half of what there is.
@@ -77,8 +78,9 @@ def find_dataset(data_dir: str | Path, name: str) -> Path:
     """The folder of the newest version of a prepared dataset, NAME or NAME/CONFIG.
 
     Raises:
-      UserError: there is none, or it has several configurations.
+      UserError: there is none, or it has several configurations; TFDS is not installed.
     """
+    require("tensorflow_datasets")
     import tensorflow_datasets as tfds
 
     root = Path(data_dir).expanduser()
@@ -109,6 +111,7 @@ def builder_from(folder: Path) -> Any:
 
 def find_fault(folder: Path) -> str | None:
     """Why what TFDS prepared in a folder cannot be read, or None if it is complete."""
+    require("tensorflow_datasets")
     try:
         splits = builder_from(folder).info.splits
     except Exception as error:  # Any damage to the two JSON files; TFDS names no type for it.

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from videoflow_tf.colour import with_channels
+from videoflow_tf.extras import require
 from videoflow_tf.files import atomic_path
 
 Colour = tuple[int, int, int]
@@ -162,6 +163,7 @@ def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.
 
 def save_mp4(path: str | Path, frames: np.ndarray, frames_per_second: int = 5) -> None:
     """Writes uint8 [T, H, W, 3] as an H.264 video; a last row or column of an odd size is repeated."""
+    require("av")
     import av
 
     _, height, width, _ = frames.shape

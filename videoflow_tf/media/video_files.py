@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.extras import require
 from videoflow_tf.media.fitting import fit_image
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ def read_video(
       At least one frame, at most `max_frames`.
 
     Raises:
-      UserError: there is no such file, it is no video, its frames are too large, or none can be decoded.
+      UserError: there is no such file, it is no video, its frames are too large, or none can be decoded; or PyAV is not
+        installed.
     """
+    require("av")
     import av
 
     path = Path(path)

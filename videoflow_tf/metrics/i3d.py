@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.colour import with_channels
+from videoflow_tf.commands import here
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics import weights
 
@@ -118,7 +119,9 @@ class I3D:
         folder = weights.prepared_folder(_NAME) if path is None else Path(path)
         if not weights.is_prepared(folder):
             given = "needs the network I3D" if path is None else f"finds no SavedModel in --i3d_path={path}"
-            raise UserError(f"FVD {given}: run launch/prepare_i3d.py once" + (" and leave it out" if path else ""))
+            raise UserError(
+                here(f"FVD {given}: run launch/prepare_i3d.py once") + (" and leave it out" if path else "")
+            )
         # A module of the first TF-Hub format keeps its graph without a tag.
         tags = [] if (folder / "tfhub_module.pb").is_file() else None
         try:

@@ -16,6 +16,7 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.colour import with_channels
+from videoflow_tf.commands import here
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics import weights
 
@@ -134,7 +135,7 @@ class LPIPSNetwork:
             raise UserError(f"there is no network {name!r}; --lpips_network is one of {', '.join(_NETWORKS)}")
         folder = weights.prepared_folder(_NAME)
         if not weights.is_prepared(folder):
-            raise UserError("LPIPS needs its networks: run launch/prepare_lpips.py once")
+            raise UserError(here("LPIPS needs its networks: run launch/prepare_lpips.py once"))
         self._model = tf.saved_model.load(str(folder))
         self._compare = self._model.signatures[name]
         self.name, self.least_size, self.digest = name, _NETWORKS[name].least_size, weights.digest(folder)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from videoflow_tf.arguments import flag_text
+from videoflow_tf.commands import here
 from videoflow_tf.config import PRESETS, VideoFlowConfig
 from videoflow_tf.data.source import dataset_class
 
@@ -44,4 +45,4 @@ def result_commands(result: Any) -> Iterator[str]:
 
 
 def _quoted(argv: list[str]) -> str:
-    return "python " + shlex.join(argv)
+    return here(f"python {argv[0]} ") + shlex.join(argv[1:])

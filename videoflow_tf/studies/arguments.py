@@ -10,8 +10,10 @@ from typing import ClassVar
 from videoflow_tf.arguments import TEMPERATURE, PredictorArguments, RunArguments, argument
 from videoflow_tf.config import MAX_SEED, SPLITS
 from videoflow_tf.errors import UserError
+from videoflow_tf.extras import is_installed, require
 
 PICTURES = ("gif", "mp4", "png")
+_DEFAULT_PICTURES = PICTURES if is_installed("av") else ("gif", "png")
 SIMILARITIES = ("psnr", "ssim")  # What the best and the worst sample can be chosen by: metrics that need no file.
 
 
@@ -35,12 +37,14 @@ class SampleArguments(PredictorArguments):
         None, "Show only the best and the worst sample, by the mean over frames of this.", enum_values=SIMILARITIES
     )
     grid: bool = argument(False, "One picture of all videos and samples; the PNG shows the last frame.")
-    pictures: Sequence[str] = argument(PICTURES, "Which pictures to write; the .npz always is.")
+    pictures: Sequence[str] = argument(_DEFAULT_PICTURES, "Which pictures to write; the .npz always is.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not set(self.pictures) <= set(PICTURES):
             raise UserError("--pictures must be a list of gif, mp4 and png, for example png,gif")
+        if "mp4" in self.pictures:
+            require("av")
         if self.choose is not None and self.choose not in SIMILARITIES:
             raise UserError(f"--choose={self.choose} must be one of {', '.join(SIMILARITIES)}")
         if self.grid and self.choose is not None:

@@ -14,12 +14,13 @@ from typing import Any
 import tensorflow as tf
 
 from videoflow_tf.arguments import LATEST
+from videoflow_tf.commands import here
 from videoflow_tf.config import ARCHITECTURE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, local_path
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
-from videoflow_tf.workdir import run_config, saved_checkpoints, write_config
+from videoflow_tf.workdir import find_run, run_config, saved_checkpoints, write_config
 
 # What TensorFlow raises for files that are missing, cut short or changed, or of another model.
 _READ_ERRORS = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
@@ -188,11 +189,11 @@ def load_workdir(workdir: str | Path, checkpoint: str | int = LATEST) -> tuple[V
 
 def _find_run(workdir: str | Path, checkpoint: str | int) -> tuple[VideoFlowConfig, str]:
     """The configuration of a run and the path of a checkpoint; `UserError` if there is none."""
-    workdir = local_path(workdir)
+    workdir = find_run(workdir)
     config = run_config(workdir)
     found = find_checkpoint(workdir, checkpoint)
     if found is None:
-        raise UserError(f"{workdir} has no checkpoint yet; let launch/train.py go on first")
+        raise UserError(f"{workdir} has no checkpoint yet; let {here('launch/train.py')} go on first")
     return config, found[0]
 
 
