@@ -1,4 +1,4 @@
-# make setup | demo | test | test-all | lint | lock
+# make setup | demo | test | test-all | lint | lock | wheel
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -12,7 +12,7 @@ PICTURES := --num_frames=3 --temperature=0.2 --num_samples=3 --num_videos=4
 # Whole files go to a process, so that what a file sets up is set up once.
 PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
 
-.PHONY: setup demo test test-all lint lock
+.PHONY: setup demo test test-all lint lock wheel
 
 setup: $(VENV)/ready
 
@@ -47,3 +47,7 @@ lint: setup
 # Keeps the versions that are in requirements.txt already where pyproject.toml allows them.
 lock:
 	$(BIN)/uv pip compile --quiet --python-version 3.11 requirements.in --output-file requirements.txt
+
+# dist/*.whl
+wheel: setup
+	$(BIN)/python -m hatchling build --target wheel
