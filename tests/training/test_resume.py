@@ -21,6 +21,7 @@ from videoflow_tf import VideoFlow, evaluate, load_workdir, sample
 from videoflow_tf.files import read_json, sole_user, write_json
 from videoflow_tf.training import callbacks, export
 from videoflow_tf.training.export import export_workdir
+from videoflow_tf.training.signals import StopOnSignal, Stopped
 from videoflow_tf.training.train import _batch_size, train
 from videoflow_tf.workdir import latest_checkpoint, read_config, read_history, saved_checkpoints, write_start
 
@@ -248,6 +249,15 @@ def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, caps
     assert caught.value.code == 0 and not (tmp_path / "checkpoints").exists()
     assert "training goes on from the beginning" in capsys.readouterr().out
     assert not (tmp_path / ".lock").exists()
+
+
+def test_a_signal_in_an_import_ends_at_once(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught, StopOnSignal(tmp_path):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Stopped:
+            raise ImportError("initialization failed") from None
+    assert caught.value.code == 0 and "training goes on from the beginning" in capsys.readouterr().out
 
 
 # --- Where nothing can be written ---

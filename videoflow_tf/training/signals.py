@@ -59,7 +59,9 @@ class StopOnSignal:
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._former_writer)
             os.close(self._writer)
-        if kind is Stopped:
+        # Raised while a module in C is imported, `Stopped` comes out as an ImportError.
+        lost = self.received is not None and not self.has_work and kind is not None and issubclass(kind, ImportError)
+        if kind is Stopped or lost:
             self._say()
             raise KeyboardInterrupt if self.received == signal.SIGINT else SystemExit(0)
 
