@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from absl import flags, logging
 
+from videoflow_tf.arguments import flag_text
 from videoflow_tf.commands import LAUNCH, here
 from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError, one_line
@@ -101,7 +102,9 @@ def _find_flagfiles(argv: list[str]) -> list[str]:
 def _help() -> str:
     """The command's docstring, its own flags, and the configuration flags by part where it has them."""
     parts = {
-        name: f"configuration of the {part} (default: the preset's value):" for part in PARTS for name in PARTS[part]
+        name: f"configuration of the {part} (default: the preset's value, in brackets):"
+        for part, names in PARTS.items()
+        for name in names
     }
     groups: dict[str, list[str]] = {}
     for flag in FLAGS.flags_by_module_dict().get(sys.argv[0], []):
@@ -173,8 +176,19 @@ def define_config_flags() -> None:
     for field in dataclasses.fields(VideoFlowConfig):
         text, choices = help_of(field.name), choices_of(field.name)
         text += " (comma-separated)" if isinstance(field.default, tuple) else ""
+        text += f" [{_preset_values(field.name)}]"
         closed = choices is not None and field.metadata["read"] is None
         _define(field, None, help=text, **({"enum_values": choices} if closed else {}))
+
+
+def _preset_values(name: str) -> str:
+    """What a configuration field is in the presets: "24", or "bair, shapes: 24; demo: 6"."""
+    presets: dict[str, list[str]] = {}
+    for preset, config in PRESETS.items():
+        presets.setdefault(flag_text(getattr(config, name)), []).append(preset)
+    if len(presets) == 1:
+        return next(iter(presets))
+    return "; ".join(f"{', '.join(names)}: {value}" for value, names in presets.items())
 
 
 def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:

@@ -26,9 +26,11 @@ def test_help_of_train_shows_every_field_and_its_choices(command):
     options, *parts = text.split("\nconfiguration of the ")
     assert "--preset:" in options and len(parts) == len(PARTS)
     for section, (part, names) in zip(parts, PARTS.items(), strict=True):
-        assert section.startswith(f"{part} (default: the preset's value):")
+        assert section.startswith(f"{part} (default: the preset's value, in brackets):")
         assert re.findall(r"(?m)^  --(\w+):", section) == list(names)
     assert "<conv3d|conv2d|conv_lstm|pointwise>" in text
+    assert "flow steps per level [bair, bair_quality, shapes: 24; demo: 4]" in text
+    assert "(RGB), or 1 (grey) [3]" in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -43,6 +43,8 @@ def test_tensorboard_has_the_curves(micro_config, micro_run, tmp_path):
     assert list(stored_curve(workdir, "train", "bits_per_pixel")) == [10]
     assert stored_curve(workdir, "train", "gradient_norm")[10] > 0
     assert stored_curve(workdir, "train", "skipped_steps") == {10: 0}
+    texts = stored_curve(workdir, "train", "configuration")
+    assert sorted(texts) == [0, 6] and b"| train_steps | 11 |" in texts[6].item()
     np.testing.assert_allclose(stored_curve(workdir, "train", "learning_rate")[10], 1e-3 * 10 / 50, rtol=1e-5)
     validation = stored_curve(workdir, "validation", "bits_per_pixel")
     assert sorted(validation) == [4, 6, 8, 11]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ class StopOnDivergence(tf_keras.callbacks.Callback):
         self.in_a_row += 1
         if self.in_a_row == _MOST_SKIPPED:
             step = int(self.model.step.numpy())
+            print(flush=True)  # The message stands on a line of its own, not behind the progress bar.
             raise UserError(
                 f"training diverged: the gradient is {logs['gradient_norm']} at step {step}, as at the "
                 f"{_MOST_SKIPPED - 1} before; the last checkpoint is from before: go on from it, or an earlier "
@@ -74,13 +76,14 @@ class ShowProgress(tf_keras.callbacks.Callback):
         if self._seconds_per_step is not None:
             left = self._train_steps - int(self.model.step.numpy())
             values.append(("frames_per_second", self._frames_per_step / self._seconds_per_step))
-            values.append(("minutes_left", left * self._seconds_per_step / 60))
+            # Keras writes what is less than a thousandth with an exponent.
+            values.append(("minutes_left", max(left * self._seconds_per_step / 60, 0.01)))
         self._bar.update(batch + 1, values)
 
 
 class WriteSummaries(tf_keras.callbacks.Callback):
-    """TensorBoard scalars every 10 steps: bits_per_pixel (mean since the last), gradient_norm, learning_rate, and
-    skipped_steps since training was last started.
+    """To TensorBoard the configuration, a text, and scalars every 10 steps: bits_per_pixel (mean since the last),
+    gradient_norm, learning_rate, and skipped_steps since training was last started.
 
     Every machine has it: of the mean each keeps a part, which has to start anew with the others'.
     """
@@ -91,6 +94,16 @@ class WriteSummaries(tf_keras.callbacks.Callback):
         self._divergence = divergence
         self._folder = folder
         self._writer = None if folder is None else tf.summary.create_file_writer(str(folder))
+        self._begun = False
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        if self._begun or self._writer is None:
+            return
+        self._begun = True
+        fields = dataclasses.asdict(self.model.config)
+        lines = ["| field | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in fields.items())]
+        with writing(self._folder), self._writer.as_default(int(self.model.step.numpy())):
+            tf.summary.text("configuration", "\n".join(lines))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         step = int(self.model.step.numpy())
