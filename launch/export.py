@@ -1,6 +1,7 @@
 """Exports a checkpoint, the newest unless told: python launch/export.py --workdir=W -> W/export, a SavedModel.
 
-With --weights_dir=D, to D instead: a workdir with the weights alone, without optimizer, that every command takes.
+With --format=hub to W/hub instead: a folder to pass on, with the configuration, the weights alone in model.safetensors
+and a model card with the figures of W/eval. Every command takes it as --workdir, VideoFlow.from_pretrained as well.
 """
 
 import cli
@@ -9,8 +10,8 @@ from absl import flags
 from videoflow_tf.arguments import LATEST
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run.", required=True)
-_OUTPUT_DIR = cli.define_path("output_dir", None, "Folder to write export/ to instead of the run's own.")
-_WEIGHTS_DIR = cli.define_path("weights_dir", None, "New folder for a workdir with the weights alone.")
+_OUTPUT_DIR = cli.define_path("output_dir", None, "Folder to write export/ or hub/ to instead of the run's own.")
+_FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model", "hub"], "What to write.")
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", LATEST, "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
 )
@@ -18,14 +19,11 @@ _CHECKPOINT = flags.DEFINE_string(
 
 def main() -> None:
     cli.load_tensorflow()
-    from videoflow_tf.training.checkpoints import load_workdir, save_trained
+    from videoflow_tf.hub.folder import export_hub
     from videoflow_tf.training.export import export_workdir
 
-    if _WEIGHTS_DIR.value is None:
-        print(export_workdir(_WORKDIR.value, _OUTPUT_DIR.value, _CHECKPOINT.value))
-    else:
-        save_trained(load_workdir(_WORKDIR.value, _CHECKPOINT.value)[1], _WEIGHTS_DIR.value)
-        print(_WEIGHTS_DIR.value)
+    export = {"saved_model": export_workdir, "hub": export_hub}[_FORMAT.value]
+    print(export(_WORKDIR.value, _OUTPUT_DIR.value, _CHECKPOINT.value))
 
 
 if __name__ == "__main__":

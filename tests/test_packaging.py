@@ -110,7 +110,7 @@ def test_the_wheel_works_away_from_the_repository_with_what_it_asks_for(wheel, t
     run(scripts / "videoflow", "train", "--flagfile=demo.flags", f"--flagfile={flags}", "--workdir=run")
     assert (folder / "run/export/saved_model.pb").is_file()
     run(scripts / "videoflow", "sample", "--workdir=run", "--num_frames=2", "--num_samples=1")
-    run(scripts / "videoflow", "export", "--workdir=run", "--weights_dir=trained")
+    run(scripts / "videoflow", "export", "--workdir=run", "--format=hub")
     page = run(scripts / "videoflow", "report", "--workdir=run").stdout.strip()
     assert "videoflow sample --workdir=run" in (folder / page).read_text()
     assert {path.suffix for path in (folder / "run/samples").glob("sample*")} >= {".gif", ".png", ".npz"}

@@ -4,7 +4,18 @@ import pytest
 
 from tests.checks import run_python
 
-NAMES = ["PRESETS", "UserError", "VideoFlow", "VideoFlowConfig", "evaluate", "load_workdir", "sample", "train"]
+NAMES = [
+    "PRESETS",
+    "UserError",
+    "VideoFlow",
+    "VideoFlowConfig",
+    "evaluate",
+    "load_workdir",
+    "push_to_hub",
+    "sample",
+    "save_pretrained",
+    "train",
+]
 
 
 def test_tensorflow_is_imported_when_it_is_needed():

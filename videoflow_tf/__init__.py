@@ -7,6 +7,7 @@ from videoflow_tf.config import PRESETS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 
 if TYPE_CHECKING:
+    from videoflow_tf.hub.folder import push_to_hub, save_pretrained
     from videoflow_tf.metrics.evaluate import evaluate
     from videoflow_tf.model.video_flow import VideoFlow
     from videoflow_tf.studies.samples import sample
@@ -22,7 +23,9 @@ __all__ = [
     "VideoFlowConfig",
     "evaluate",
     "load_workdir",
+    "push_to_hub",
     "sample",
+    "save_pretrained",
     "train",
 ]
 
@@ -31,7 +34,9 @@ _MODULES = {
     "VideoFlow": "model.video_flow",
     "evaluate": "metrics.evaluate",
     "load_workdir": "training.checkpoints",
+    "push_to_hub": "hub.folder",
     "sample": "studies.samples",
+    "save_pretrained": "hub.folder",
     "train": "training.train",
 }
 

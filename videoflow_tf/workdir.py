@@ -10,6 +10,8 @@
     W/eval/             metrics.json and other results, what differs from the defaults in their names
     W/export/           the SavedModel
 
+A trained model to pass on is a workdir, too: config.json, the weights alone in model.safetensors, README.md.
+
 Every file appears complete or not at all, so that a run can be killed at any moment.
 """
 
@@ -22,8 +24,11 @@ from typing import Any
 from videoflow_tf.config import ARCHITECTURE_FIELDS, RESUMABLE_FIELDS, VideoFlowConfig, check_names
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import LOCK, local_path, now, read_json, shipped, write_json, write_text
+from videoflow_tf.hub import transfer
+from videoflow_tf.weights import read_step
 
 CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
 _HISTORY_FILE = "history.json"
 # Trained models that come with the package, a workdir each.
 PRETRAINED = shipped("pretrained")
@@ -122,7 +127,13 @@ def write_start(
 
 
 def saved_checkpoints(workdir: str | Path) -> list[tuple[str, int]]:
-    """Path (a prefix, as TensorFlow has it) and step of every checkpoint, the newest first; damaged ones among them."""
+    """Path (a prefix, as TensorFlow has it) and step of every checkpoint, the newest first; damaged ones among them.
+
+    Where there are weights alone, that of their file; `UserError` if it is damaged.
+    """
+    weights = Path(workdir) / WEIGHTS_FILE
+    if weights.is_file():
+        return [(str(weights), read_step(weights))]
     folder = Path(workdir) / "checkpoints"
     indices = [*folder.glob("ckpt-*.index"), *(folder / "best").glob("ckpt-*.index")]
     steps = [(str(index.with_suffix("")), index.stem.removeprefix("ckpt-")) for index in indices]
@@ -136,15 +147,20 @@ def latest_checkpoint(workdir: str | Path) -> tuple[str, int] | None:
 
 
 def find_trained(name_or_path: str | Path) -> Path:
-    """The workdir of a trained model: a folder, or one of those in `PRETRAINED` by name.
+    """The workdir of a trained model: a folder, one of those in `PRETRAINED` by name, or "user/model" on the hub.
 
     Raises:
-      UserError: there is neither.
+      UserError: there is none of these.
     """
     folder = find_run(name_or_path)
     if (folder / CONFIG_FILE).is_file():
         return folder
     names = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
-    raise UserError(
-        f"no trained model {str(name_or_path)!r}: name a workdir" + (f", or one of {', '.join(names)}" if names else "")
-    )
+    none_here = f"no trained model {str(name_or_path)!r}: name a workdir"
+    none_here += f", or one of {', '.join(names)}" if names else ""
+    if not transfer.is_repository(str(name_or_path)):
+        raise UserError(none_here)
+    try:
+        return transfer.download(str(name_or_path))
+    except UserError as error:
+        raise UserError(f"{none_here}; {error}") from error

@@ -86,7 +86,7 @@ PATHS = {
     "train": ["workdir", "data_dir", "init_from"],
     "evaluate": ["workdir", "data_dir", "output_dir", "vgg_weights", "i3d_path"],
     "sample": ["workdir", "data_dir", "output_dir"],
-    "export": ["workdir", "output_dir", "weights_dir"],
+    "export": ["workdir", "output_dir"],
     "interpolate": ["workdir", "data_dir", "output_dir"],
     "anomaly": ["workdir", "data_dir", "output_dir", "video_file"],
     "report": ["workdir", "output_dir"],

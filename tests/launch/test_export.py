@@ -10,3 +10,34 @@ def test_exports_again(output, workdir):
     printed = output("export", f"--workdir={workdir}")
     assert printed.strip() == str(workdir / "export")
     assert json.loads((workdir / "export" / "description.json").read_text())["step"] == 6
+
+
+def test_the_command_writes_the_figures_of_the_run(output, error, micro_run, tmp_path):
+    """Those of the same step alone; every command takes the folder as a workdir."""
+    run = shutil.copytree(micro_run, tmp_path / "run")
+    measured = output("evaluate", f"--workdir={run}", "--num_videos=2", "--metrics=bits_per_pixel,psnr")
+    lines = [line for line in measured.splitlines() if line.startswith(("bits_per_pixel:", "psnr:"))]
+    old = json.loads((run / "eval" / "metrics_num_videos-2.json").read_text())
+    old["protocol"]["step"] = old["psnr"]["protocol"]["step"] = 4
+    (run / "eval" / "old.json").write_text(json.dumps(old).replace("2", "7"))
+    (run / "eval" / "no_metrics.json").write_text("[]")
+    assert output("export", "--format=hub", f"--workdir={run}").strip() == str(run / "hub")
+    card = (run / "hub" / "README.md").read_text()
+    assert len(lines) == 2 and [line for line in card.splitlines() if line[2:].startswith(("bits_", "psnr"))] == [
+        f"- {line}" for line in lines
+    ]
+    again = output("evaluate", f"--workdir={run / 'hub'}", "--num_videos=2", "--metrics=bits_per_pixel,psnr")
+    assert [line for line in again.splitlines() if line in lines] == lines
+    output("report", f"--workdir={run / 'hub'}")
+    assert "6 of 6 training steps" in (run / "hub" / "report.html").read_text()
+    assert "has files in it; name a new folder" in error("export", "--format=hub", f"--workdir={run}")
+    assert "no checkpoint 'best'" in error("evaluate", f"--workdir={run / 'hub'}", "--checkpoint=best")
+
+
+def test_training_does_not_go_on_in_a_folder_of_weights(output, error, micro_run, tmp_path):
+    folder = tmp_path / "hub"
+    output("export", "--format=hub", f"--workdir={micro_run}", f"--output_dir={tmp_path}")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    line = error("train", f"--workdir={folder}", "--train_steps=8")
+    assert f"{folder} has weights alone, without an optimizer; start from them: --init_from={folder}" in line
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

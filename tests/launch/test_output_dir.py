@@ -9,6 +9,7 @@ COMMANDS = [
     ("anomaly", ["--num_videos=2"], "eval"),
     ("fooling_study build", ["--num_videos=1", "--num_frames=2"], "eval/fooling_study_num_videos-1_num_frames-2.html"),
     ("export", [], "export/saved_model.pb"),
+    ("export", ["--format=hub"], "hub/model.safetensors"),
     ("report", [], "report.html"),
 ]
 
@@ -23,18 +24,3 @@ def test_results_go_to_the_output_dir_alone(output, micro_run, tmp_path, name, o
     printed = output(name, *action, f"--workdir={micro_run}", f"--output_dir={tmp_path}", *options)
     assert (tmp_path / written).exists() and str(tmp_path) in printed
     assert times() == before
-
-
-@pytest.mark.slow
-def test_weights_alone(output, error, micro_run, tmp_path):
-    printed = output("export", f"--workdir={micro_run}", f"--weights_dir={tmp_path / 'small'}")
-    assert printed.strip() == str(tmp_path / "small")
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {
-        "checkpoint",
-        "ckpt-6.data-00000-of-00001",
-        "ckpt-6.index",
-        "config.json",
-    }
-    output("evaluate", f"--workdir={tmp_path / 'small'}", "--num_videos=1")
-    message = error("export", f"--workdir={micro_run}", f"--weights_dir={tmp_path / 'small'}")
-    assert "has files in it; name a new folder" in message

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from tests.checks import all_equal, assert_all_close, refused, run_python
+from tests.conftest import TINY
 from videoflow_tf import VideoFlow
 from videoflow_tf.training.optimizer import make_optimizer
 
@@ -104,6 +105,79 @@ def test_keras_callback(fitted, make_video, tmp_path, name, weights_only):
     other = fresh(fitted)
     other.load_weights(tmp_path / name)
     assert_all_close(other.trainable_weights, fitted.trainable_weights)
+
+
+def test_all_callbacks_of_keras_in_one_fit(make_model, make_video, tmp_path):
+    def build():
+        model = make_model("float32")
+        model.compile(make_optimizer(model.config, learning_rate=1e-3))
+        return model
+
+    def fit(model, *more):
+        callbacks = [
+            tf_keras.callbacks.ModelCheckpoint(str(tmp_path / "best.keras"), "val_bits_per_pixel", save_best_only=True),
+            tf_keras.callbacks.EarlyStopping("val_bits_per_pixel", patience=5, restore_best_weights=True),
+            tf_keras.callbacks.TensorBoard(str(tmp_path / "logs"), histogram_freq=1),
+            tf_keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 / (epoch + 1)),
+            tf_keras.callbacks.BackupAndRestore(str(tmp_path / "backup"), delete_checkpoint=False),
+            *more,
+        ]
+        videos = tf.data.Dataset.from_tensor_slices(make_video(4)).batch(2)
+        return model.fit(videos, epochs=3, validation_data=videos, verbose=0, callbacks=callbacks)
+
+    class Interrupt(tf_keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    interrupted = build()
+    with pytest.raises(KeyboardInterrupt):
+        fit(interrupted, Interrupt())
+    model = build()
+    history = fit(model)
+    assert history.epoch == [2] and int(model.step) == 6  # The first two are those of before.
+    np.testing.assert_allclose(history.history["lr"], [1e-3 / 3])
+    assert {"bits_per_pixel", "val_bits_per_pixel"} <= history.history.keys()
+    assert np.isfinite(history.history["val_bits_per_pixel"]).all()
+    assert list((tmp_path / "logs").rglob("events*"))
+    best = VideoFlow.load(tmp_path / "best.keras")
+    assert best.evaluate(make_video(4), batch_size=2, verbose=0) == pytest.approx(
+        model.evaluate(make_video(4), batch_size=2, verbose=0), abs=1e-6
+    )
+
+
+def test_early_stopping_brings_the_best_weights_back(make_model, make_video):
+    model = make_model("float32")
+    model.compile(tf_keras.optimizers.SGD(1e3))  # Everything gets worse.
+    start = model.get_weights()
+
+    class Worse(tf_keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                model.set_weights(start)
+            logs["score"] = float(epoch)
+
+    stopping = tf_keras.callbacks.EarlyStopping("score", mode="min", patience=1, restore_best_weights=True)
+    history = model.fit(make_video(), batch_size=2, epochs=5, verbose=0, callbacks=[Worse(), stopping])
+    assert len(history.epoch) == 2
+    assert all_equal(model.get_weights(), start)
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_bfloat16", "mixed_float16"])
+def test_global_policies(make_video, policy):
+    """float64 is the model's, too; of the others `config.precision` takes the place."""
+    tf_keras.mixed_precision.set_global_policy(policy)
+    try:
+        if policy == "float64":
+            model = VideoFlow(TINY)
+            model.compile(make_optimizer(model.config))
+            model.fit(make_video(), batch_size=2, verbose=0)
+            assert model.float_dtype == tf.float64 and int(model.step) == 1
+        else:
+            with refused(f"must be float32 or float64, got {policy}; precision=mixed_bfloat16 in the configuration"):
+                VideoFlow(TINY)
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
 
 
 def test_what_would_lose_weights_is_refused(fitted, tmp_path):

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from videoflow_tf import UserError, VideoFlow, workdir
-from videoflow_tf.training.checkpoints import load_workdir, save_trained
+from videoflow_tf import UserError, VideoFlow, save_pretrained, workdir
+from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.training.train import train
 
 
@@ -13,22 +12,8 @@ from videoflow_tf.training.train import train
 def weights_alone(micro_run, tmp_path_factory):
     """The finished run's averaged weights in a workdir of their own."""
     folder = tmp_path_factory.mktemp("trained") / "micro"
-    save_trained(load_workdir(micro_run)[1], folder)
+    save_pretrained(load_workdir(micro_run)[1], folder)
     return folder
-
-
-def test_weights_alone_are_the_model_in_a_fraction_of_the_size(micro_run, weights_alone, make_video):
-    video = make_video(size=16)
-    (config, run), (same_config, trained) = load_workdir(micro_run), load_workdir(weights_alone)
-    assert same_config == config and int(trained.step) == int(run.step)
-    np.testing.assert_array_equal(trained.bits_per_pixel(video), run.bits_per_pixel(video))
-    names = [name for name, _ in tf.train.list_variables(workdir.latest_checkpoint(weights_alone)[0])]
-    assert names and not any("optimizer" in name for name in names)
-
-
-def test_weights_never_overwrite(micro_run, weights_alone):
-    with pytest.raises(UserError, match="has files in it; name a new folder"):
-        save_trained(load_workdir(micro_run)[1], weights_alone)
 
 
 def test_from_pretrained_takes_a_name_or_a_folder(weights_alone, make_video, monkeypatch):

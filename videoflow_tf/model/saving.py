@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.files import atomic_path
 
 _WEIGHTS, _MODEL, _LEGACY = ".weights.h5", ".keras", (".h5", ".hdf5", ".keras")
@@ -81,19 +82,37 @@ class Saving:
         if (name.endswith(_LEGACY) or save_format in ("h5", "hdf5")) and not name.endswith(endings):
             raise UserError(f"the weights of a VideoFlow go to a file whose name ends with {_WEIGHTS}, got {filepath}")
 
-    def _own_variables(self) -> list[tf.Variable]:
-        """All but those of the optimizer and the metrics, which Keras saves by itself."""
+    @classmethod
+    def load(cls, filepath: str | Path) -> Saving:
+        """The model, compiled or not, that `save` wrote.
+
+        Raises:
+          UserError: there is no such file, or it is of another kind or damaged.
+        """
+        try:
+            if not str(filepath).endswith(_MODEL):
+                raise ValueError(f"its name does not end with {_MODEL}")
+            model = tf_keras.models.load_model(filepath)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise UserError(f"cannot read the model {filepath}: {one_line(str(error))}") from error
+        if not isinstance(model, cls):
+            raise UserError(f"{filepath} is a {type(model).__name__}, not a {cls.__name__}")
+        return model
+
+    @property
+    def own_variables(self) -> dict[str, tf.Variable]:
+        """All variables by their paths, but those of the optimizer and the metrics, which Keras saves by itself."""
         kept = [v for part in self.parts.values() for v in part.variables if not v.trainable]
-        return [*self.trainable_variables, *kept, self.step]
+        return {v.name.removesuffix(":0"): v for v in (*self.trainable_variables, *kept, self.step)}
 
     def save_own_variables(self, store: Any) -> None:
         """Keras' hook for its newer formats: fills a mapping from names to arrays."""
-        for i, variable in enumerate(self._own_variables()):
+        for i, variable in enumerate(self.own_variables.values()):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """The inverse of `save_own_variables`; `UserError` for what another model saved."""
-        variables = self._own_variables()
+        variables = list(self.own_variables.values())
         found = [np.array(store[str(i)]) for i in range(len(store.keys()))]
         expected = [(tuple(v.shape), v.dtype.as_numpy_dtype) for v in variables]
         if [(value.shape, value.dtype) for value in found] != expected:

@@ -45,8 +45,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
     """
 
     def __init__(self, config: VideoFlowConfig, dtype: tf.DType | str | None = None, name: str = "video_flow") -> None:
-        """`dtype`: float32 (the default, Keras' floatx) or float64; a `UserError` for another."""
-        dtype = checks.checked_dtype(dtype or tf_keras.backend.floatx())
+        """`dtype`: float32 or float64, the default that of Keras' global policy; a `UserError` for another."""
+        dtype = checks.checked_dtype(dtype or tf_keras.mixed_precision.global_policy().name)
         super().__init__(name=name, dtype=dtype)
         self.config = config
         self.float_dtype = dtype
@@ -74,12 +74,21 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path) -> VideoFlow:
-        """A trained model: one that comes with the package, by name, such as "shapes", or that of any workdir.
+        """A trained model: one that comes with the package, by name, such as "shapes", that of any workdir, or
+        "user/model" on the Hugging Face hub, for which the extra `hub` has to be installed.
 
         Raises:
-          UserError: there is no such model.
+          UserError: there is no such model, or the hub cannot be reached.
         """
         return videoflow_tf.load_workdir(find_trained(name_or_path))[1]
+
+    def save_pretrained(self, folder: str | Path, workdir: str | Path | None = None) -> None:
+        """Writes the folder that `from_pretrained` takes, see `videoflow_tf.save_pretrained`."""
+        videoflow_tf.save_pretrained(self, folder, workdir)
+
+    def push_to_hub(self, repository: str, workdir: str | Path | None = None) -> str:
+        """Uploads that folder as "user/model", see `videoflow_tf.push_to_hub`; gives its address."""
+        return videoflow_tf.push_to_hub(self, repository, workdir)
 
     # --- Likelihood ---
 

@@ -17,10 +17,10 @@ from videoflow_tf.arguments import LATEST
 from videoflow_tf.commands import here
 from videoflow_tf.config import ARCHITECTURE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import check_writable, local_path
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
-from videoflow_tf.workdir import find_run, run_config, saved_checkpoints, write_config
+from videoflow_tf.weights import read_weights, weights_dtype
+from videoflow_tf.workdir import WEIGHTS_FILE, find_run, run_config, saved_checkpoints
 
 # What TensorFlow raises for files that are missing, cut short or changed, or of another model.
 _READ_ERRORS = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
@@ -98,6 +98,8 @@ def find_fault(path: str) -> str | None:
 
     Reads everything; TensorFlow compares the checksums of all that it reads.
     """
+    if Path(path).name == WEIGHTS_FILE:
+        return None  # It has no checksums; loading it compares all else.
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
@@ -176,8 +178,12 @@ def load_workdir(workdir: str | Path, checkpoint: str | int = LATEST) -> tuple[V
       UserError: `workdir` is no run, or has no such checkpoint, or none that is whole.
     """
     config, path = _find_run(workdir, checkpoint)
+    if Path(path).name == WEIGHTS_FILE:
+        model = VideoFlow(config, weights_dtype(path))
+        read_weights(model, path)
+        return config, model
     model = VideoFlow(config)
-    if config.ema_decay > 0 and _has_optimizer(path):
+    if config.ema_decay > 0 and has_optimizer(path):
         optimizer = make_optimizer(config)
         optimizer.build(model.trainable_variables)
         _restore(tf.train.Checkpoint(**_state(model), optimizer=optimizer), path)
@@ -195,23 +201,6 @@ def _find_run(workdir: str | Path, checkpoint: str | int) -> tuple[VideoFlowConf
     if found is None:
         raise UserError(f"{workdir} has no checkpoint yet; let {here('launch/train.py')} go on first")
     return config, found[0]
-
-
-def save_trained(model: VideoFlow, folder: str | Path) -> None:
-    """Writes a workdir with the weights of `model` alone, without an optimizer.
-
-    `load_workdir` takes it as it takes a run's; training goes on from it as `init_from`.
-
-    Raises:
-      UserError: there is something in `folder` already.
-    """
-    folder = local_path(folder)
-    check_writable(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} has files in it; name a new folder")
-    manager = tf.train.CheckpointManager(tf.train.Checkpoint(**_state(model)), str(folder / "checkpoints"), 1)
-    manager.save(checkpoint_number=int(model.step.numpy()))
-    write_config(folder, model.config)
 
 
 def check_architecture(config: VideoFlowConfig, workdir: str | Path, checkpoint: str | int = LATEST) -> None:
@@ -246,9 +235,11 @@ def _state(model: VideoFlow) -> dict[str, Any]:
     return state
 
 
-def _has_optimizer(path: str) -> bool:
+def has_optimizer(path: str) -> bool:
     """Whether a checkpoint is of a run, with its optimizer, and not of weights alone."""
-    return any(name.startswith("optimizer/") for name, _ in tf.train.list_variables(path))
+    return Path(path).name != WEIGHTS_FILE and any(
+        name.startswith("optimizer/") for name, _ in tf.train.list_variables(path)
+    )
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -88,6 +88,11 @@ def train(
         step = 0 if start is None else start[1]
         validations = Validations(workdir, step)
         finished = None if start is None else _why_finished(config, step, validations)
+        if start is not None and finished is None and not checkpoints.has_optimizer(start[0]):
+            raise UserError(
+                f"{workdir} has weights alone, without an optimizer; start from them: "
+                f"--init_from={workdir} and a new --workdir"
+            )
         if chief and step <= config.train_steps:
             if finished is None or saved != config:
                 write_start(workdir, saved, config, step, argv=argv, global_batch=replicas * model_config.batch_size)

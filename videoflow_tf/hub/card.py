@@ -1,0 +1,106 @@
+"""The model card: README.md beside the weights, with what a reader on the hub needs to know."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import read_json
+from videoflow_tf.metrics.results import summary
+from videoflow_tf.protocol import Protocol
+from videoflow_tf.registry import METRICS
+from videoflow_tf.report.commands import train_command
+
+_CARD = """\
+---
+license: apache-2.0
+library_name: videoflow-tf
+tags:
+- video-prediction
+- normalizing-flow
+- tensorflow
+---
+
+# VideoFlow: {dataset}, {height}x{width}
+
+A conditional normalizing flow that predicts video with an exact likelihood (Kumar et al., ICLR 2020,
+[arXiv 1903.01434](https://arxiv.org/abs/1903.01434)), for the package videoflow-tf.
+
+- Frames: {height} x {width} pixels, {channels} channel(s), {n_bits} bits a component; {given}.
+- Size: {parameters:,} parameters: {levels} levels of {depth} steps, {coupling} couplings, {encoder} latent prior.
+- Data: `{dataset}`, the train split, in clips of {clip} frames.
+- Training: {step:,} steps of {batch} clips, rate {rate:g}. Repeated by
+
+      {command}
+
+## Use
+
+```python
+from videoflow_tf import VideoFlow
+
+model = VideoFlow.from_pretrained("FOLDER")  # This folder, or "user/model" on the hub
+model.predict_frames(context, num_frames=20, temperature=0.5)  # uint8 [B, K, {height}, {width}, {channels}]
+model.bits_per_pixel(video)  # uint8 [B, T, {height}, {width}, {channels}] -> float32 [B]
+```
+
+The folder is a workdir, too: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`, and
+`launch/train.py --init_from=FOLDER` trains on.
+
+## Figures
+
+{figures}
+
+## Limits and licence
+
+It continues videos like those it was trained on; of others its likelihoods and samples say little. Apache-2.0, but for
+what the licence of the data asks for.
+"""
+
+
+def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str | Path | None = None) -> str:
+    """The text of the card.
+
+    Args:
+      config, step, parameters: of the model: its configuration, training steps and number of trained numbers.
+      workdir: of its run: results there, measured at the same step, are its figures.
+    """
+    height, width, channels = config.frame_shape
+    frames = f"{config.num_context} frame{'s' * (config.num_context > 1)} given"
+    lines = [] if workdir is None else [f"- {line}" for line in _figures(Path(workdir), step)]
+    return _CARD.format(
+        dataset=config.dataset,
+        height=height,
+        width=width,
+        channels=channels,
+        n_bits=config.n_bits,
+        given=frames if config.conditional else "single frames, none given",
+        parameters=parameters,
+        levels=config.levels,
+        depth=config.depth,
+        coupling=config.coupling,
+        encoder=config.latent_encoder if config.conditional else "learned",
+        clip=config.num_train_frames,
+        step=step,
+        batch=config.batch_size,
+        rate=config.learning_rate,
+        command=train_command(config, "WORKDIR"),
+        figures="\n".join(lines) or "None measured yet: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`.",
+    )
+
+
+def _figures(workdir: Path, step: int) -> Iterator[str]:
+    """A line for every metric in the files of results that was measured on the run's model at that step."""
+    for path in sorted((workdir / "eval").glob("*.json")):
+        with contextlib.suppress(UserError, KeyError, TypeError, ValueError, AttributeError):  # No file of metrics.
+            result = read_json(path)
+            for metrics in result.get("results", [result]):
+                for name in METRICS:
+                    if name in metrics and _is_of(Protocol.of_metric(metrics, name), step):
+                        yield from summary([name], [metrics])
+
+
+def _is_of(protocol: Protocol, step: int) -> bool:
+    return protocol.predictor is None and protocol.step == step

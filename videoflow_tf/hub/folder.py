@@ -1,0 +1,61 @@
+"""A trained model as a folder: config.json, model.safetensors and the model card README.md."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videoflow_tf.arguments import LATEST
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import check_writable, local_path, write_text
+from videoflow_tf.hub.card import model_card
+from videoflow_tf.hub.transfer import push
+from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.weights import write_weights
+from videoflow_tf.workdir import WEIGHTS_FILE, write_config
+
+if TYPE_CHECKING:
+    from videoflow_tf.model.video_flow import VideoFlow
+
+
+def save_pretrained(model: VideoFlow, folder: str | Path, workdir: str | Path | None = None) -> None:
+    """Writes `model` to a new folder, a workdir without an optimizer: every command and `from_pretrained` take it.
+
+    Args:
+      folder: must be empty, or not be there.
+      workdir: of the model's run, whose results stand in the card.
+
+    Raises:
+      UserError: there is something in `folder` already, or it cannot be written.
+    """
+    folder = local_path(folder)
+    check_writable(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} has files in it; name a new folder")
+    write_weights(model, folder / WEIGHTS_FILE)
+    parameters = sum(v.shape.num_elements() for v in model.trainable_weights)
+    write_text(folder / "README.md", model_card(model.config, int(model.step.numpy()), parameters, workdir))
+    write_config(folder, model.config)  # Last: without it the folder is no workdir.
+
+
+def push_to_hub(model: VideoFlow, repository: str, workdir: str | Path | None = None) -> str:
+    """Uploads what `save_pretrained` writes to the Hugging Face hub as `repository`, "user/model"; gives its address.
+
+    Raises:
+      UserError: as of `transfer.push`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save_pretrained(model, folder, workdir)
+        return push(folder, repository)
+
+
+def export_hub(workdir: str | Path, output_dir: str | Path | None = None, checkpoint: str | int = LATEST) -> Path:
+    """Writes a checkpoint of a run, see `load_workdir`, to `workdir`/hub, or to `output_dir`/hub.
+
+    Raises:
+      UserError: `workdir` is no run or has no such checkpoint; there is something in the folder already.
+    """
+    folder = local_path(output_dir or workdir) / "hub"
+    save_pretrained(load_workdir(workdir, checkpoint)[1], folder, workdir)
+    return folder
