@@ -91,7 +91,7 @@ PATHS = {
     "anomaly": ["workdir", "data_dir", "output_dir", "video_file"],
     "report": ["workdir", "output_dir"],
     "fooling_study": ["workdir", "data_dir", "output_dir"],
-    "import_t2t": ["checkpoint", "hparams", "workdir"],
+    "import_t2t": ["checkpoint", "hub_module", "hparams", "workdir"],
     "prepare_bair": ["data_dir", "archive"],
     "prepare_i3d": ["archive"],
     "prepare_lpips": ["archive"],

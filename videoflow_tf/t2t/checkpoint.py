@@ -49,8 +49,12 @@ def load_model(
     beside = Path(checkpoint_prefix).parent / "config.json"
     if frame_size is None and split_record(hparams)[1] is None and beside.is_file():
         frame_size = read_hparams(beside).get("frame_size")
-    config = config_from_hparams(hparams, frame_size)
-    arrays = _read_checkpoint(checkpoint_prefix)
+    return build_model(config_from_hparams(hparams, frame_size), read_checkpoint(checkpoint_prefix))
+
+
+def build_model(config: VideoFlowConfig, arrays: Mapping[str, np.ndarray]) -> VideoFlow:
+    """A model with the weights in `arrays`, by their official names; errors as of `load_model`."""
+    arrays = dict(arrays)
     step = arrays.pop("global_step", np.int64(0))
     if step.ndim or step.dtype.kind not in "iu":
         raise UserError(f"global_step: expected one whole number, the checkpoint has {step.dtype} {step.shape}")
@@ -84,10 +88,20 @@ def import_checkpoint(
     Raises:
       UserError: as `load_model`, or `workdir` is in use; nothing is written then.
     """
-    workdir = Path(workdir).absolute()
+    check_new(workdir)
+    model = load_model(checkpoint_prefix, hparams, frame_size)
+    return write_run(model, workdir, dataset), int(model.step.numpy())
+
+
+def check_new(workdir: str | Path) -> None:
+    """Raises `UserError` if there is something in `workdir`."""
     if workdir_lib.read_config(workdir) is not None:
         raise UserError(f"workdir {workdir} is in use by another run; name another")
-    model = load_model(checkpoint_prefix, hparams, frame_size)
+
+
+def write_run(model: VideoFlow, workdir: str | Path, dataset: str | None) -> VideoFlowConfig:
+    """Writes an imported model as a run, all of it or nothing; gives the run's configuration."""
+    workdir = Path(workdir).absolute()
     config = model.config.replace(dataset=dataset or fitting_dataset(model.config.frame_size))
     optimizer = make_optimizer(config)
     optimizer.build(model.trainable_variables)
@@ -95,10 +109,10 @@ def import_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         workdir_lib.write_config(temporary, config)
         checkpoints.Checkpoints(model, optimizer, temporary).save()
-    return config, int(model.step.numpy())
+    return config
 
 
-def _read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
+def read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
     """All arrays of a checkpoint by name, without optimizer slots and counters."""
     try:
         reader = tf.train.load_checkpoint(str(prefix))
