@@ -175,7 +175,8 @@ def assert_same_bits(workdir, other):
         assert a.numpy().tobytes() == b.numpy().tobytes(), a.name
 
 
-@pytest.mark.parametrize("changes", [{}, pytest.param(OWN_CHOICES, marks=pytest.mark.slow)], ids=["official", "own"])
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, OWN_CHOICES], ids=["official", "own"])
 def test_killed_and_resumed_run_gives_the_same_bits(micro_config, changes, tmp_path):
     micro_flags = write_flags(micro_config.replace(**changes), tmp_path / "micro.flags")
     longer = "--train_steps=40"

@@ -79,6 +79,7 @@ def assert_same_run(workdir: Path, other: Path, rtol: float) -> None:
         np.testing.assert_allclose(value, theirs[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process_on_the_joined_batch_and_one_of_them_writes(tmp_path, monkeypatch):
     with Workers(__file__, tmp_path / "two") as workers:
         ended = workers.end()
