@@ -57,10 +57,14 @@ def read_config(workdir: str | Path) -> VideoFlowConfig | None:
 
 
 def find_run(name_or_path: str | Path) -> Path:
-    """The folder of a run, or, where there is none, of the trained model in `PRETRAINED` of that name."""
-    path = local_path(name_or_path)
-    named = PRETRAINED / name_or_path
-    return named if (named / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).is_file() else path
+    """The folder of a run, or, where there is none, of the trained model in `PRETRAINED` of that name.
+
+    What is made of the latter goes to a folder of its name in the working directory, which is no run by that.
+    """
+    path, named = local_path(name_or_path), PRETRAINED / name_or_path
+    if (path / CONFIG_FILE).exists() or (path / "checkpoints").exists() or not (named / CONFIG_FILE).is_file():
+        return path
+    return named
 
 
 def run_config(workdir: str | Path) -> VideoFlowConfig:
