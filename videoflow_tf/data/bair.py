@@ -16,6 +16,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data import tfds_videos
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.errors import UserError
+from videoflow_tf.extras import require
 
 NAME = "bair_robot_pushing_small"
 VERSION = "2.0.0"
@@ -28,6 +29,7 @@ def version_dir(data_dir: str | Path) -> Path:
 
 def find_fault(data_dir: str | Path) -> str | None:
     """Why the dataset in `data_dir` cannot be read, or None if it is complete."""
+    require("tensorflow_datasets")
     folder = version_dir(data_dir)
     if not (folder / "dataset_info.json").is_file():
         unfinished = folder.is_dir() or any(folder.parent.glob("incomplete.*"))

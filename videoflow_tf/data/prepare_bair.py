@@ -25,7 +25,6 @@ from google.protobuf.message import DecodeError
 from videoflow_tf.data.bair import NAME, find_fault, open_dataset, version_dir
 from videoflow_tf.data.tfds_videos import without_warnings
 from videoflow_tf.errors import UserError
-from videoflow_tf.extras import require
 from videoflow_tf.files import sole_user
 
 URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
@@ -54,7 +53,6 @@ def prepare(data_dir: str | Path, archive: str | Path | None) -> dict[str, int]:
     Raises:
       UserError: if the archive cannot be read or holds no videos, or `data_dir` cannot be written.
     """
-    require("tensorflow_datasets")
     data_dir = Path(data_dir).expanduser()
     if find_fault(data_dir) is None:
         return num_videos(data_dir)
