@@ -47,6 +47,8 @@ def main() -> None:
         config, module = t2t.import_module(_HUB_MODULE.value, hparams, *to)
         step = int(module.model.step)
         print(f"The module tells {_listed(module.told)}")
+        if module.told.get("top_prior") == "normal":
+            print("It is the flow alone: encoding and decoding are the module's, likelihoods and samples are not")
         if module.assumed:
             print(f"It does not tell, taken as official: {_listed(module.assumed)}; --hparams where they were others")
     print(f"Imported step {step} to {_WORKDIR.value}, dataset {config.dataset}")

@@ -68,10 +68,12 @@ def test_latents(kind, expected):
     np.testing.assert_allclose(model.decode(given)[0, 0], expected["inverted"], atol=1e-4)
 
 
-def test_the_encoder_is_the_flow_alone():
-    module = t2t.load_module(FOLDER / "encoder.tgz")
-    assert not module.model.config.conditional and module.model.config.top_prior == "standard"
-    assert module.assumed == {}
+def test_the_encoder_is_the_flow_alone_and_the_command_says_so(command, tmp_path):
+    done = command("import_t2t", f"--hub_module={FOLDER / 'encoder.tgz'}", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "It is the flow alone" in done.stdout and "taken as official" not in done.stdout
+    config, _ = load_workdir(tmp_path / "run")
+    assert not config.conditional and config.top_prior == "standard"
 
 
 def test_the_command(command, unpacked, tmp_path, expected):
