@@ -162,7 +162,7 @@ def find_trained(name_or_path: str | Path) -> Path:
     names = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
     none_here = f"no trained model {str(name_or_path)!r}: name a workdir"
     none_here += f", or one of {', '.join(names)}" if names else ""
-    if not transfer.is_repository(str(name_or_path)):
+    if folder.exists() or not transfer.is_repository(str(name_or_path)):
         raise UserError(none_here)
     try:
         return transfer.download(str(name_or_path))

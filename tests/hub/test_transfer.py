@@ -64,3 +64,11 @@ def test_other_names_are_no_models_of_the_hub(name, monkeypatch):
     monkeypatch.setattr(workdir.transfer, "download", lambda name: pytest.fail(name))
     with refused(f"no trained model '{name}': name a workdir, or one of [^;]*$"):
         VideoFlow.from_pretrained(name)
+
+
+def test_a_folder_here_is_no_model_of_the_hub(monkeypatch, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workdir.transfer, "download", lambda name: pytest.fail(name))
+    with refused("no trained model 'runs/mine': name a workdir, or one of [^;]*$"):
+        VideoFlow.from_pretrained("runs/mine")
