@@ -23,6 +23,7 @@ from videoflow_tf.media.charts import Curve, finish, plot_curve
 from videoflow_tf.metrics.legal_futures import LegalFutures
 from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.validation import averaged_weights
+from videoflow_tf.units import BITS_LABEL
 
 # The part of the time in which the rate stays; after it, it falls linearly to zero.
 _CONSTANT = 0.5
@@ -113,7 +114,7 @@ def draw(learners: list[Learner], temperature: float, path: Path) -> None:
     for axes, key, label in zip(
         figure.subplots(2, 1, sharex=True),
         ("bits_per_pixel", f"legal_{temperature:g}"),
-        ("bits per pixel", f"legal samples at temperature {temperature:g}"),
+        (BITS_LABEL, f"legal samples at temperature {temperature:g}"),
         strict=True,
     ):
         for learner in learners:

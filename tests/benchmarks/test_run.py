@@ -20,6 +20,7 @@ def measured(tmp_path: Path, *arguments: str) -> dict:
     return found
 
 
+@pytest.mark.slow
 def test_train(tmp_path):
     found = measured(tmp_path, "--what=train", "--repeats=3", "--matmul_sizes", "128", "256", "--batch_size=1")
     seconds = found["train_seconds"]
@@ -46,6 +47,7 @@ def test_deeper_models_have_larger_graphs():
         assert shallow[f"{task}_ops"] < deep[f"{task}_ops"]
 
 
+@pytest.mark.slow
 def test_startup(tmp_path):
     found = measured(tmp_path, "--what=startup", "--repeats=1", "--depth=1")
     for result in ("first_step", "first_sample"):

@@ -12,6 +12,7 @@ def test_exports_again(output, workdir):
     assert json.loads((workdir / "export" / "description.json").read_text())["step"] == 6
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_figures_of_the_run(output, error, micro_run, tmp_path):
     """Those of the same step alone; every command takes the folder as a workdir."""
     run = shutil.copytree(micro_run, tmp_path / "run")

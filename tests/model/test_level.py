@@ -29,6 +29,7 @@ def test_steps_come_in_their_order(make_model):
     assert level.flow.bijectors == [*reversed(level.steps), level.squeeze]
 
 
+@pytest.mark.slow
 def test_gradients_of_a_deep_model_are_the_same_with_recomputation(make_model, make_video):
     ways = ({}, {"recompute": "step"}, {"recompute": "coupling"})
     models = [make_model(moved=0.02, **DEEP, **changes) for changes in ways]

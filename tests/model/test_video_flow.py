@@ -228,7 +228,14 @@ def test_a_fixed_noise_makes_calls_repeat_and_a_seed_changes_it(make_model, make
     assert not np.array_equal(seeded, first)
 
 
-@pytest.mark.parametrize("option", ["coupling_dropout", "latent_dropout", "latent_noise"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "coupling_dropout",
+        pytest.param("latent_dropout", marks=pytest.mark.slow),
+        pytest.param("latent_noise", marks=pytest.mark.slow),
+    ],
+)
 def test_noise_and_dropout_are_for_training_alone(make_model, make_video, option):
     noisy, plain, video = make_model("float32", **{option: 0.5}), make_model("float32"), make_video()
     np.testing.assert_array_equal(noisy.bits_per_pixel(video), plain.bits_per_pixel(video))

@@ -7,7 +7,14 @@ from tests.conftest import ENCODERS
 from videoflow_tf.training.optimizer import make_optimizer
 
 
-@pytest.mark.parametrize("encoder", ["conv3d_gated_dilated", "conv2d_first_frame", "conv_lstm"])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "conv3d_gated_dilated",
+        pytest.param("conv2d_first_frame", marks=pytest.mark.slow),
+        pytest.param("conv_lstm", marks=pytest.mark.slow),
+    ],
+)
 def test_bits_per_pixel_and_prediction_compile_under_xla(make_model, make_video, encoder):
     changes = ENCODERS[encoder]
     size = changes.get("frame_size", 8)
@@ -32,7 +39,7 @@ def test_bits_per_pixel_and_prediction_compile_under_xla(make_model, make_video,
     assert not np.array_equal(drawn, compiled)
 
 
-@pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
+@pytest.mark.parametrize("latent_encoder", ["conv3d", pytest.param("conv_lstm", marks=pytest.mark.slow)])
 def test_the_training_step_compiles_under_xla(make_model, make_video, latent_encoder):
     model = make_model("float32", latent_encoder=latent_encoder, clip_norm=1.0)
     model.compile(optimizer=make_optimizer(model.config))
@@ -44,7 +51,7 @@ def test_the_training_step_compiles_under_xla(make_model, make_video, latent_enc
     assert sum(np.any(a != b) for a, b in zip(before, model.trainable_variables, strict=True)) > len(before) / 2
 
 
-@pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
+@pytest.mark.parametrize("latent_encoder", ["conv3d", pytest.param("conv_lstm", marks=pytest.mark.slow)])
 def test_gradients_under_xla(make_model, make_video, latent_encoder):
     model = make_model(latent_encoder=latent_encoder)
     (bits, plain), (compiled_bits, compiled) = (bits_and_gradients(model, make_video(), xla) for xla in (False, True))

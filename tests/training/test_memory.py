@@ -37,6 +37,7 @@ def test_a_model_goes_with_all_its_graphs(make_video):
     assert graphs() == before
 
 
+@pytest.mark.slow
 def test_shapes_of_a_sample_leave_no_more_than_a_few_graphs(make_model, make_video):
     model, video = make_model("float32", levels=1), make_video()
     counts = []

@@ -330,7 +330,7 @@ def flip_bytes(path):
 
 _UNREADABLE = "m-train.tfrecord.* cannot be read any more: No such file or directory; bring it back"
 _CHANGED = "m-train.tfrecord.* has changed since it was opened; bring it back"
-_DAMAGED = "a video cannot be read any more, its file is damaged: Invalid PNG data"
+_DAMAGED = "a video cannot be read any more, its file is damaged: "  # In the decoder's words.
 GONE = {
     "deleted": (lambda path: path.unlink(), _UNREADABLE),
     "cut short": (lambda path: path.write_bytes(b""), _CHANGED),

@@ -33,8 +33,8 @@ class MeasureArguments(Arguments):
 
     metrics: Sequence[str] | None = argument(
         None,
-        f"What to measure, comma-separated, of {', '.join(METRICS)}; default: bits_per_pixel; "
-        "psnr,ssim of predictions.",
+        f"What to measure, comma-separated, of {', '.join(METRICS)}; default: bits_per_pixel (bits "
+        "per colour component); psnr,ssim of predictions.",
     )
     protocol: str | None = argument(
         None,

@@ -13,6 +13,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.metric import MetricOptions, VideoMetric, curve_statistics, mean_statistics
 from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.seeds import as_seed, fold_in
+from videoflow_tf.units import BITS_UNIT
 
 
 class BitsPerPixel(VideoMetric):
@@ -23,7 +24,7 @@ class BitsPerPixel(VideoMetric):
 
     name = "bits_per_pixel"
     label = "Bits per pixel"
-    unit = "per colour component"
+    unit = BITS_UNIT
 
     def __init__(self, config: VideoFlowConfig, likelihood: str = "bound", draws: int = 1) -> None:
         """Makes the metric.

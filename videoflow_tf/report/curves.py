@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from videoflow_tf.media.charts import Curve, line_chart, svg
+from videoflow_tf.units import BITS_LABEL
 
 PARTS = ("train", "validation")
 _INCHES = (5.0, 3.2)  # Small: on a phone they are shown smaller still, letters included.
 _LABELS = {
-    "bits_per_pixel": "bits per pixel",
+    "bits_per_pixel": BITS_LABEL,
     "gradient_norm": "norm of the gradient",
     "learning_rate": "learning rate",
 }

@@ -21,6 +21,7 @@ from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.seeds import as_seed, fold_in
+from videoflow_tf.units import BITS_UNIT
 
 _STEPS_AHEAD = 10
 _FRAMES_AT_ONCE = 32
@@ -63,6 +64,7 @@ def out_of_sequence(
             "mean": bits.mean(axis=0).tolist(),
             "standard_error": None if error is None else error.tolist(),
             "per_video": bits.tolist(),
+            "unit": BITS_UNIT,
         },
         "protocol": Protocol.of(model, split=split, videos=num_videos, seed=seed).to_json(),
     }

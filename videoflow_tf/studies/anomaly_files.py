@@ -17,6 +17,7 @@ from videoflow_tf.studies.anomaly import frame_scores, out_of_sequence
 from videoflow_tf.studies.arguments import AnomalyArguments
 from videoflow_tf.studies.files import label_of, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.units import BITS_LABEL, BITS_UNIT
 
 _DEFAULT_VIDEOS = 64
 
@@ -51,7 +52,7 @@ def _of_split(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     bits, protocol = result["bits_per_pixel"], Protocol.from_json(result["protocol"])
     curve = charts.Curve(bits["frame"], bits["mean"], bits["standard_error"])
     title = f"Out of sequence: {_given(protocol.context)}, {protocol.videos_text}"
-    chart = charts.line_chart({"": curve}, "frame put in the next place", "bits per pixel", title)
+    chart = charts.line_chart({"": curve}, "frame put in the next place", BITS_LABEL, title)
     return arguments.result_name("out_of_sequence"), chart, result
 
 
@@ -70,9 +71,9 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     context = len(frames) - len(scores)
     numbers = list(range(context + 1, len(frames) + 1))
     title = f"Anomaly score: {_given(context)}"
-    chart = charts.film_chart(frames, charts.Curve(numbers, scores), "bits per pixel", title)
+    chart = charts.film_chart(frames, charts.Curve(numbers, scores), BITS_LABEL, title)
     protocol = Protocol.of(model, **where, seed=seed, settings=settings)
-    result = {"frame": numbers, "bits_per_pixel": scores.tolist(), "protocol": protocol.to_json()}
+    result = {"frame": numbers, "bits_per_pixel": scores.tolist(), "unit": BITS_UNIT, "protocol": protocol.to_json()}
     return name, chart, result
 
 

@@ -16,6 +16,7 @@ from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.media import strips
 from videoflow_tf.predictors.floors import CopyLast, Linear
+from videoflow_tf.units import BITS_LABEL
 
 _MOST_VIDEOS = 100  # Of each split that are looked at; generated ones are as many.
 _SHEET_ROWS, _SHEET_COLUMNS = 12, 8
@@ -62,7 +63,7 @@ def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | P
         )
         for floor in floors:
             bits = floor.frame_bits_per_pixel(look.videos, np.zeros([len(look.videos), 2], np.int32)).mean()
-            yield f"{split}, {floor.guess}, with a Laplace error of width {floor.width:.3g}: {bits:.4f} bits per pixel"
+            yield f"{split}, {floor.guess}, with a Laplace error of width {floor.width:.3g}: {bits:.4f} {BITS_LABEL}"
     if looks:
         yield str(_contact_sheet(next(iter(looks.values())).videos, Path(sheet)))
 

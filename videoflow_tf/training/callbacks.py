@@ -17,6 +17,7 @@ from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.training.checkpoints import Checkpoints, writing
 from videoflow_tf.training.signals import StopOnSignal, Stopped
 from videoflow_tf.training.strategies import any_machine
+from videoflow_tf.units import BITS_LABEL
 
 _SUMMARY_EVERY = 10
 _MOST_SKIPPED = 20
@@ -115,7 +116,7 @@ class WriteSummaries(tf_keras.callbacks.Callback):
     def _write(self, step: int, logs: dict[str, float]) -> None:
         with writing(self._folder), self._writer.as_default(step):
             if math.isfinite(logs["gradient_norm"]):  # After a skipped step the mean may be of no step at all.
-                tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"])
+                tf.summary.scalar("bits_per_pixel", logs["bits_per_pixel"], description=BITS_LABEL)
             tf.summary.scalar("gradient_norm", logs["gradient_norm"])
             tf.summary.scalar("skipped_steps", self._divergence.skipped)
             tf.summary.scalar("learning_rate", self.model.optimizer.rate_at(step - 1))

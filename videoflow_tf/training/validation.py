@@ -21,6 +21,7 @@ from videoflow_tf.training.checkpoints import Checkpoints, writing
 from videoflow_tf.training.optimizer import Adam
 from videoflow_tf.training.signals import StopOnSignal
 from videoflow_tf.training.strategies import in_several_processes, is_chief, shard_data
+from videoflow_tf.units import BITS_LABEL
 
 _PICTURED_VIDEOS = 2
 _TEMPERATURES = (0.0, 0.5, 1.0)
@@ -105,7 +106,7 @@ class Validator:
                 stem = self.workdir / "samples" / f"step-{step:07d}"
                 pictures = draw_samples(model, self.data_dir, stem, self._check)
                 with writing(self.workdir / "tensorboard"), self._writer.as_default(step):
-                    tf.summary.scalar("bits_per_pixel", bits)
+                    tf.summary.scalar("bits_per_pixel", bits, description=BITS_LABEL)
                     if pictures:
                         tf.summary.image("samples", np.stack(pictures), max_outputs=len(pictures))
                     self._writer.flush()
