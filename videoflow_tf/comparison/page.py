@@ -21,7 +21,7 @@ def comparison_page(rows: Sequence[Row], protocol: Protocol, figure: Path, anima
     """
     titles, *lines = cells(rows)
     sections = {
-        "Numbers": html.table(lines, titles),
+        "Numbers": html.table(lines, titles, "number"),
         "Samples": "".join(html.figure(path) for path in animations),
         "Metric by metric": html.figure(figure),
     }

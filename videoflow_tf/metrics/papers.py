@@ -47,7 +47,7 @@ PAPERS: dict[str, Paper] = {
         "Denton and Fergus 2018, arXiv 1802.07687; github.com/edenton/svg, generate_svg_lp.py",
         context=2, num_frames=28, num_samples=100,
     ),
-    "mcvd_1to15": _of(_MCVD, context=1, num_frames=15, num_samples=10, fvd_draws=10),
+    "mcvd": _of(_MCVD, context=1, num_frames=15, num_samples=10, fvd_draws=10),
     "mcvd_2to14": _of(_MCVD, context=2, num_frames=14, num_samples=10, fvd_draws=10),
     "mcvd_2to28": _of(_MCVD, context=2, num_frames=28, num_samples=10, fvd_draws=10),
     "magvit": _of(

@@ -15,7 +15,7 @@ h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 td, th { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
 td.value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-td.value:first-child { overflow-wrap: normal; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
 .curves svg { width: 100%; height: auto; }
 figure { margin: 1rem 0; overflow-x: auto; } figure img { display: block; max-width: max(100%, 48rem); }
@@ -44,8 +44,9 @@ def figure(path: Path) -> str:
     return f'<figure><img alt="{name}" loading="lazy" src="{source}"><figcaption>{name}</figcaption></figure>'
 
 
-def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    """A table of texts."""
+def table(rows: Sequence[Sequence[str]], header: Sequence[str], kind: str = "value") -> str:
+    """A table of texts: of the kind "value" they are broken where they are long, of the kind "number" nowhere."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f'<td class="value">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
+    lines = ("".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
