@@ -150,6 +150,12 @@ def latest_checkpoint(workdir: str | Path) -> tuple[str, int] | None:
     return next(iter(saved_checkpoints(workdir)), None)
 
 
+def goes_on_from(workdir: str | Path) -> str:
+    """In words, where training goes on from when it is started again."""
+    saved = latest_checkpoint(workdir)
+    return "the beginning" if saved is None else f"step {saved[1]}, which is saved"
+
+
 def find_trained(name_or_path: str | Path) -> Path:
     """The workdir of a trained model: a folder, one of those in `PRETRAINED` by name, or "user/model" on the hub.
 

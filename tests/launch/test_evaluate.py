@@ -40,7 +40,10 @@ def test_writes_metrics_and_protocol(output, workdir):
     np.testing.assert_allclose(bits["mean"], np.mean(bits["per_frame"]))
     np.testing.assert_allclose(bits["standard_error"], np.std(bits["per_video"], ddof=1) / np.sqrt(5))
     assert len(bits["per_frame"]) == 4 and len(bits["per_video"]) == 5
-    assert f"bits_per_pixel: {bits['mean']:.4f} +- {bits['standard_error']:.4f} (5 test videos)" in printed
+    assert (
+        f"bits_per_pixel: {bits['mean']:.4f} +- {bits['standard_error']:.4f} per colour component (5 test videos)"
+        in printed
+    )
 
 
 def test_metrics_on_samples_stand_beside_the_likelihood(output, workdir):

@@ -112,7 +112,7 @@ def test_best_and_worst_of_the_samples(micro_run, tmp_path):
     np.testing.assert_allclose(summary["psnr"]["per_sample"], values)
     assert summary["protocol"]["samples"] == 4
     height = Image.open(paths[1]).height
-    assert height == 3 * (128 + 8 + 4) + 18 + 8  # Rows: real, best, worst.
+    assert height == 3 * (128 + 8 + 4) + 2 * 18 + 8  # Two lines of text; rows: real, best, worst.
 
 
 def test_choice_needs_the_real_future(micro_run, monkeypatch):
@@ -166,7 +166,7 @@ def test_context_of_a_file_is_continued_like_that_of_the_dataset(output, workdir
     assert {name: protocol.get(name) for name in ("dataset", "split", "video_file", "start", "videos")} == {
         "dataset": None, "split": None, "video_file": str(file), "start": 1, "videos": 1,
     }  # fmt: skip
-    assert Image.open(f"{stem}_video-0.png").height == 4 * (128 + 8 + 4) + 18 + 8  # The real one and three samples.
+    assert Image.open(f"{stem}_video-0.png").height == 4 * (128 + 8 + 4) + 2 * 18 + 8  # The real one and three samples.
 
 
 def test_context_from_any_frame_of_a_file(workdir, tmp_path):
@@ -177,7 +177,7 @@ def test_context_from_any_frame_of_a_file(workdir, tmp_path):
     np.testing.assert_allclose(futures.future[0].astype(int), video[5:8], atol=8)
     assert sample(model, video_file=str(file), start=6, num_frames=3).future is None
     strip, *_ = save_futures(sample(model, video_file=str(file), start=6, num_frames=3), tmp_path, kinds=("png",))
-    assert Image.open(strip).height == 3 * (128 + 8 + 4) + 18 + 8
+    assert Image.open(strip).height == 3 * (128 + 8 + 4) + 2 * 18 + 8
     with pytest.raises(UserError, match="my clip.gif has 8 frames, of which 1 are needed from number 9 on"):
         sample(model, video_file=str(file), start=9, num_frames=3)
     with pytest.raises(UserError, match="my clip.gif has 8 frames, of which 4 are needed from number 6 on"):

@@ -97,3 +97,14 @@ def test_long_captions_are_not_cut_off():
     short, long = (strips.side_by_side([row], [text]) for text in ("a", "a caption wider than the picture below it"))
     assert long.shape[2] > short.shape[2]
     assert (long[0, :, -4:] == 255).all()
+
+
+def test_a_title_is_written_above_and_moves_nothing_else():
+    clip = frames(1, 255), {"a": frames(2, 255)}, frames(2, 255)
+    plain, titled, other = (strips.strip(*clip, title) for title in (None, "temperature 0.5", "temperature 1"))
+    height = titled.shape[0] - plain.shape[0]
+    assert height == 18
+    np.testing.assert_array_equal(titled[-200:], plain[-200:])
+    assert not np.array_equal(titled, other)
+    moving, moving_titled = (strips.animation(*clip, title) for title in (None, "temperature 0.5"))
+    assert moving.shape[:2] == moving_titled.shape[:2] and not np.array_equal(moving[0, :60], moving_titled[0, :60])

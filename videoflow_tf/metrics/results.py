@@ -21,6 +21,7 @@ from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.metric import Metric
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
+from videoflow_tf.units import BITS_UNIT
 
 _AT_THE_TOP = "bits_per_pixel"  # The metric whose protocol stands at the top level.
 
@@ -81,7 +82,8 @@ def summary(names: Sequence[str], measured: Sequence[dict[str, Any]]) -> Iterato
         for result in measured:
             lost = result[name].get("not_finite", 0)
             left_out = f"; {lost} sample{'s' * (lost > 1)} left out as not finite" if lost else ""
-            yield f"{name}: {_values(result[name])} ({Protocol.of_metric(result, name).videos_text}{left_out})"
+            unit = f" {BITS_UNIT}" if name == _AT_THE_TOP else ""
+            yield f"{name}: {_values(result[name])}{unit} ({Protocol.of_metric(result, name).videos_text}{left_out})"
 
 
 def _values(result: dict[str, Any]) -> str:

@@ -351,6 +351,11 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         return flows | priors | {"dequantizer": self.dequantizer}
 
     @property
+    def num_parameters(self) -> int:
+        """Numbers that are trained."""
+        return sum(v.shape.num_elements() for v in self.trainable_weights)
+
+    @property
     def trainable_weights(self) -> list[tf.Variable]:
         """Those of the parts in their order: in this order a checkpoint keeps the optimizer's moments."""
         return [variable for part in self.parts.values() for variable in part.trainable_variables]
@@ -360,7 +365,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         width = max(map(len, self.parts))
         for name, part in self.parts.items():
             print_fn(f"{name:{width}}  {sum(v.shape.num_elements() for v in part.variables):>14,}")
-        print_fn(f"{'trainable':{width}}  {sum(v.shape.num_elements() for v in self.trainable_weights):>14,}")
+        print_fn(f"{'trainable':{width}}  {self.num_parameters:>14,}")
 
     def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`bits_per_pixel(video)`."""

@@ -27,7 +27,7 @@ class VideoFlowPredictor(Predictor):
         super().__init__(model.config)
         self.model, self._frames_at_once = model, frames_at_once
         self.step = int(model.step.numpy())
-        self.num_parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+        self.num_parameters = model.num_parameters
         # Traced once for each size of a batch.
         self._draw = tf.function(self._sample, autograph=False)
         self._bits = tf.function(

@@ -139,13 +139,14 @@ def save_futures(
     """
     values = None if futures.choose is None else similarity(futures, futures.choose)
     name = futures.stem + ("_grid" if grid else "")
+    title = f"temperature {futures.protocol.temperature:g}"
     if grid:
-        moving = strips.grid(futures.context, futures.samples, futures.future)
+        moving = strips.grid(futures.context, futures.samples, futures.future, title)
         yield from strips.save_pictures(folder / name, moving[-1], moving, kinds)
     else:
         for i in range(len(futures.context)):
             named = _named_samples(futures, i, None if values is None else values[i])
-            clip = futures.context[i], named, None if futures.future is None else futures.future[i]
+            clip = futures.context[i], named, None if futures.future is None else futures.future[i], title
             still, moving = strips.strip(*clip), strips.animation(*clip)
             yield from strips.save_pictures(folder / f"{name}_video-{i}", still, moving, kinds)
     arrays = folder / f"{name}.npz"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from videoflow_tf.workdir import latest_checkpoint
+from videoflow_tf.workdir import goes_on_from
 
 # Cluster managers kill half a minute after SIGTERM.
 _SECONDS_TO_STOP = 25.0
@@ -87,6 +87,5 @@ class StopOnSignal:
                     os._exit(0)
 
     def _say(self) -> None:
-        saved = latest_checkpoint(self._workdir)
-        where = "the beginning" if saved is None else f"step {saved[1]}, which is saved"
+        where = goes_on_from(self._workdir)
         print(f"\nStopped; started again in {self._workdir}, training goes on from {where}", flush=True)

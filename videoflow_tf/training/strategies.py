@@ -12,7 +12,7 @@ from tensorflow.python.eager import context
 
 from videoflow_tf.config import STRATEGIES
 from videoflow_tf.errors import UserError
-from videoflow_tf.workdir import latest_checkpoint
+from videoflow_tf.workdir import goes_on_from
 
 
 def make_strategy(name: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
@@ -73,10 +73,9 @@ def losing_machines(strategy: tf.distribute.Strategy, workdir: Path) -> Iterator
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if not in_several_processes(strategy):
             raise
-        saved = latest_checkpoint(workdir)
-        where = "the beginning" if saved is None else f"step {saved[1]}, which is saved"
         raise UserError(
-            f"another machine has ended or cannot be reached; start all of them again: training goes on from {where}"
+            "another machine has ended or cannot be reached; start all of them again: training goes on from "
+            f"{goes_on_from(workdir)}"
         ) from error
 
 

@@ -102,7 +102,7 @@ class Validator:
             bits = model.evaluate(self._videos, verbose=0, return_dict=True, callbacks=self._watchers)
             bits = bits["bits_per_pixel"]
             if self._chief:
-                print(f"Step {step}: {bits:.4f} bits per pixel on the validation split", flush=True)
+                print(f"Step {step}: {bits:.4f} {BITS_LABEL} on the validation split", flush=True)
                 stem = self.workdir / "samples" / f"step-{step:07d}"
                 pictures = draw_samples(model, self.data_dir, stem, self._check)
                 with writing(self.workdir / "tensorboard"), self._writer.as_default(step):

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tests.checks import mounted, refused
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import weights
-from videoflow_tf.metrics.weights import Archive
+from videoflow_tf.metrics import published_networks
+from videoflow_tf.metrics.published_networks import Archive
 
 MEMBER = "some_weights/net.ckpt"
 TREE = {"params": {"Conv_0": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}, "mean": np.ones(2, np.float64)}
@@ -114,8 +114,8 @@ def _doubling() -> tf.Module:
 
 
 def test_prepares_once_and_whole(cache):
-    folder = weights.prepare("doubling", _doubling)
-    assert folder == cache / "videoflow_tf" / "doubling" and weights.is_prepared(folder)
+    folder = published_networks.prepare("doubling", _doubling)
+    assert folder == cache / "videoflow_tf" / "doubling" and published_networks.is_prepared(folder)
     assert [path.name for path in folder.parent.iterdir()] == ["doubling"]
     doubled = tf.saved_model.load(str(folder)).signatures["default"](x=tf.constant(3.0))["default"]
     assert float(doubled) == 6
@@ -123,7 +123,7 @@ def test_prepares_once_and_whole(cache):
     def make_again() -> tf.Module:
         raise AssertionError("it is there already")
 
-    assert weights.prepare("doubling", make_again) == folder
+    assert published_networks.prepare("doubling", make_again) == folder
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, UserError])
@@ -134,33 +134,33 @@ def test_interrupted_it_leaves_nothing(cache, monkeypatch, error):
     with monkeypatch.context() as patched:
         patched.setattr(os, "rename", fails)  # All is written by then.
         with pytest.raises(error):
-            weights.prepare("doubling", _doubling)
+            published_networks.prepare("doubling", _doubling)
     assert not list((cache / "videoflow_tf").iterdir())
     # What a kill leaves is no network, and in nobody's way.
     leftover = cache / "videoflow_tf" / ".tmp-doubling" / "saved_model.pb"
     leftover.parent.mkdir()
     leftover.write_bytes(b"half")
-    folder = weights.prepared_folder("doubling")
-    assert not weights.is_prepared(folder)
-    weights.prepare("doubling", _doubling)
-    assert weights.is_prepared(folder) and not leftover.parent.exists()
+    folder = published_networks.prepared_folder("doubling")
+    assert not published_networks.is_prepared(folder)
+    published_networks.prepare("doubling", _doubling)
+    assert published_networks.is_prepared(folder) and not leftover.parent.exists()
 
 
 def test_a_full_disk_is_named_and_left_empty(cache):
     with mounted(cache, "size=16k"):
         with refused(f"cannot write {cache}/videoflow_tf/doubling: .*space"):
-            weights.prepare("doubling", _doubling)
+            published_networks.prepare("doubling", _doubling)
         assert not list((cache / "videoflow_tf").iterdir())
 
 
 def test_a_cache_that_cannot_be_written_is_named(cache):
     cache.write_text("")
     with refused(f"cannot write to {cache}/videoflow_tf/doubling: {cache} is a file"):
-        weights.prepare("doubling", _doubling)
+        published_networks.prepare("doubling", _doubling)
 
 
 def test_the_cache_is_the_users(monkeypatch, tmp_path):
-    assert weights.prepared_folder("a") == tmp_path / "cache" / "videoflow_tf" / "a"
+    assert published_networks.prepared_folder("a") == tmp_path / "cache" / "videoflow_tf" / "a"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert weights.prepared_folder("a") == Path("/home/me/.cache/videoflow_tf/a")
+    assert published_networks.prepared_folder("a") == Path("/home/me/.cache/videoflow_tf/a")
