@@ -50,7 +50,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "x") as path:
         path.write_text("new")
         raise RuntimeError
-    assert (tmp_path / "x").read_text() == "old"
+    assert (tmp_path / "x").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_home_is_expanded_and_an_address_refused(monkeypatch):

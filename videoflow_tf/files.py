@@ -102,8 +102,8 @@ def _lock(file: IO[str], path: Path, doing: str) -> bool:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` to write to, and renames it to `path` if all went well.
 
-    The temporary name ends as `path` does, so that writers that go by the suffix work; a leftover of a killed
-    process is overwritten by the next.
+    The temporary name ends as `path` does, so that writers that go by the suffix work. Nothing is left of a file where
+    it did not go well; what a killed process leaves is overwritten by the next.
 
     Raises:
       UserError: the file cannot be written: the disk is full, the folder read-only.
@@ -115,9 +115,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
         if temporary.is_file():
             temporary.unlink()  # What was written of it would keep the disk full.
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -10,7 +10,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from videoflow_tf.errors import UserError, one_line
-from videoflow_tf.files import atomic_path
 
 if TYPE_CHECKING:
     from videoflow_tf.model.video_flow import VideoFlow
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 _STEP = "step"  # The model's count of training steps is a variable like the others.
 
 
-def write_weights(model: VideoFlow, path: str | Path) -> None:
+def write_weights(model: VideoFlow, path: Path) -> None:
     """Writes all variables of `model`, its step among them."""
-    with atomic_path(path) as temporary:
-        # The library's own files are for their owner alone to read.
-        temporary.write_bytes(save({name: np.asarray(v) for name, v in model.own_variables.items()}))
+    # The library's own files are for their owner alone to read.
+    path.write_bytes(save({name: np.asarray(v) for name, v in model.own_variables.items()}))
 
 
 def read_step(path: str | Path) -> int:

@@ -1,6 +1,8 @@
 """Trained models as folders to pass on: the same numbers after every way of saving, and what is wrong in one line."""
 
+import errno
 import json
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.checks import refused, run_python
 from tests.model.test_saving import KINDS
-from videoflow_tf import UserError, VideoFlow, save_pretrained
+from videoflow_tf import UserError, VideoFlow, VideoFlowConfig, save_pretrained
 from videoflow_tf.training.checkpoints import load_workdir
 
 FILES = {"README.md", "config.json", "model.safetensors"}
@@ -133,6 +135,19 @@ def test_a_file_that_is_no_model(make_model, tmp_path):
     for name in ("a.keras", "b.keras", "a.h5"):
         with refused(f"cannot read the model {tmp_path / name}: "):
             VideoFlow.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+def test_what_was_not_finished_is_written_again(make_model, tmp_path, monkeypatch, error):
+    model = make_model(levels=1)
+    (tmp_path / ".tmp-model.safetensors").write_bytes(b"of a process that was killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoFlowConfig, "to_json", Mock(side_effect=error))
+        with pytest.raises((KeyboardInterrupt, UserError)):
+            save_pretrained(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+    save_pretrained(model, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
 def test_nothing_is_overwritten(folder, micro_run):

@@ -1,6 +1,8 @@
+import errno
 import json
 import os
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -75,6 +77,16 @@ def test_export_replaces_an_older_one_and_leftovers(micro_run, tmp_path):
     assert not (workdir / "export" / "old").exists()
     assert not list(workdir.glob(".tmp-*"))
     assert export.is_exported(workdir)
+
+
+def test_a_kill_between_two_renames_costs_no_export(micro_run, tmp_path, monkeypatch):
+    """The one before is there again when the next begins, and remains if that fails."""
+    workdir = tmp_path / "run"
+    shutil.copytree(micro_run / "export", workdir / ".tmp-old-export")
+    monkeypatch.setattr(export.tf.saved_model, "save", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    with refused("cannot write .*export: No space left"):
+        export.export_model(load_workdir(micro_run)[1], workdir / "export")
+    assert [path.name for path in workdir.iterdir()] == ["export"] and (workdir / "export" / "saved_model.pb").is_file()
 
 
 def test_export_of_an_older_step_does_not_count(micro_run, micro_config, tmp_path):

@@ -251,6 +251,19 @@ def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, caps
     assert not (tmp_path / ".lock").exists()
 
 
+def test_a_signal_in_the_export_leaves_none_and_it_is_made_up(workdir, monkeypatch, capsys):
+    monkeypatch.setattr(export, "export_workdir", export_workdir)
+    shutil.rmtree(workdir / "export")
+    with monkeypatch.context() as patch:
+        send_at(patch, signal.SIGTERM, export, "write_json", 1)
+        with pytest.raises(SystemExit) as caught:
+            train(CONFIG, workdir)
+    assert caught.value.code == 0 and not list(workdir.glob("*export*"))
+    assert "training goes on from step 6, which is saved" in capsys.readouterr().out
+    train(CONFIG, workdir)
+    assert export.is_exported(workdir)
+
+
 def test_a_signal_in_an_import_ends_at_once(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught, StopOnSignal(tmp_path):
         try:

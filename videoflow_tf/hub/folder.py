@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoflow_tf.arguments import LATEST
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import check_writable, local_path, write_text
+from videoflow_tf.files import atomic_path, check_writable, local_path
 from videoflow_tf.hub.card import model_card
 from videoflow_tf.hub.transfer import push
 from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.weights import write_weights
-from videoflow_tf.workdir import WEIGHTS_FILE, write_config
+from videoflow_tf.workdir import CONFIG_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from videoflow_tf.model.video_flow import VideoFlow
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 def save_pretrained(model: VideoFlow, folder: str | Path, workdir: str | Path | None = None) -> None:
     """Writes `model` to a new folder, a workdir without an optimizer: every command and `from_pretrained` take it.
+
+    The files appear together: interrupted, or where the disk is full, it can be done again.
 
     Args:
       folder: must be empty, or not be there.
@@ -31,11 +34,15 @@ def save_pretrained(model: VideoFlow, folder: str | Path, workdir: str | Path | 
     """
     folder = local_path(folder)
     check_writable(folder)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(not entry.name.startswith(".tmp-") for entry in folder.iterdir()):
         raise UserError(f"{folder} has files in it; name a new folder")
-    write_weights(model, folder / WEIGHTS_FILE)
-    write_text(folder / "README.md", model_card(model.config, int(model.step.numpy()), model.num_parameters, workdir))
-    write_config(folder, model.config)  # Last: without it the folder is no workdir.
+    card = model_card(model.config, int(model.step.numpy()), model.num_parameters, workdir)
+    with contextlib.ExitStack() as stack:  # Renames the last first: without its configuration a folder is no workdir.
+        names = (CONFIG_FILE, "README.md", WEIGHTS_FILE)
+        configuration, readme, weights = (stack.enter_context(atomic_path(folder / name)) for name in names)
+        write_weights(model, weights)
+        readme.write_text(card, encoding="utf-8")
+        configuration.write_text(model.config.to_json(), encoding="utf-8")
 
 
 def push_to_hub(model: VideoFlow, repository: str, workdir: str | Path | None = None) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from videoflow_tf.arguments import LATEST
-from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, local_path, write_json
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.checkpoints import load_workdir, writing
@@ -62,6 +61,9 @@ def export_model(model: VideoFlow, folder: str | Path) -> None:
     """
     folder = Path(folder)
     temporary, old = folder.with_name(f".tmp-{folder.name}"), folder.with_name(f".tmp-old-{folder.name}")
+    # A folder cannot be replaced in one go: a kill between the two renames below leaves none.
+    if old.exists() and not folder.exists():
+        os.rename(old, folder)
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
     module = _Exported(model)
@@ -71,13 +73,11 @@ def export_model(model: VideoFlow, folder: str | Path) -> None:
         with writing(folder):
             tf.saved_model.save(module, str(temporary), signatures=signatures)
             write_json(temporary / _DESCRIPTION, description)
-            # A folder cannot be replaced in one go: a kill between these two leaves none, and `is_exported` says so.
             if folder.exists():
                 os.rename(folder, old)
             os.rename(temporary, folder)
-    except UserError:
-        shutil.rmtree(temporary, ignore_errors=True)  # It would keep the disk full.
-        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # Of a failure; it would keep the disk full.
     shutil.rmtree(old, ignore_errors=True)
 
 
