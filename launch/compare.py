@@ -8,6 +8,7 @@ a page with everyone's samples side by side (compare.html). Started again after 
 import cli
 
 from videoflow_tf.comparison.arguments import CompareArguments
+from videoflow_tf.metrics.network_files import check_networks
 from videoflow_tf.workdir import run_config
 
 cli.define_flags(CompareArguments)
@@ -15,6 +16,7 @@ cli.define_flags(CompareArguments)
 
 def main() -> None:
     arguments = cli.arguments_from_flags(CompareArguments)
+    check_networks(arguments)
     cli.load_tensorflow()
     cli.announce_data(run_config(arguments.workdirs[0]), arguments.data_dir)
     from videoflow_tf.comparison.compare import compare

@@ -13,6 +13,7 @@ import cli
 from absl import flags
 
 from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.metrics.network_files import check_networks, find_i3d
 from videoflow_tf.workdir import run_config
 
 cli.define_flags(EvaluateArguments)
@@ -24,6 +25,7 @@ def main() -> None:
         _self_check()
         return
     arguments = cli.arguments_from_flags(EvaluateArguments)
+    check_networks(arguments)
     cli.load_tensorflow()
     if arguments.predictions is None:
         cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
@@ -34,6 +36,7 @@ def main() -> None:
 
 
 def _self_check() -> None:
+    find_i3d(cli.FLAGS.i3d_path)
     cli.load_tensorflow()
     from videoflow_tf.metrics.fvd import SELF_CHECK_VALUE, self_check
     from videoflow_tf.metrics.i3d import I3D

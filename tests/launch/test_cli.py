@@ -33,20 +33,40 @@ def test_help_of_train_shows_every_field_and_its_choices(command):
     assert "(RGB), or 1 (grey) [3]" in text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_and_flag_errors_do_not_wait_for_tensorflow(name):
+def run_without_tensorflow(name, *arguments, **environment):
+    """The finished process of a command that must not import it."""
     script = f"""
 import runpy, sys
-sys.argv = ["launch/{name}.py", sys.argv[1]]
+sys.argv = ["launch/{name}.py", *sys.argv[1:]]
 sys.path.insert(0, "launch")
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:
     assert "tensorflow" not in sys.modules
 """
+    return run_python("-c", script, *arguments, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_flag_errors_do_not_wait_for_tensorflow(name):
     for argument, status in (("--help", 0), ("--no_such_flag", 2)):
-        done = subprocess.run([sys.executable, "-c", script, argument], capture_output=True, text=True, cwd=ROOT)
+        done = run_without_tensorflow(name, argument)
         assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--workdir=w", "--metrics=psnr,vgg_cosine"], "VGG16 needs --vgg_weights: download https://"),
+        (["evaluate", "--predictions=p", "--metrics=vgg_diversity", "--vgg_weights=x"], "VGG16 finds no file --vgg_we"),
+        (["evaluate", "--workdir=w", "--metrics=fvd"], "FVD needs the network I3D: run launch/prepare_i3d.py once"),
+        (["evaluate", "--self_check", "--i3d_path=x"], "FVD finds no SavedModel in --i3d_path=x: run launch/prepare"),
+        (["compare", "--workdirs=w", "--output_dir=o", "--metrics=lpips"], "LPIPS needs its networks: run launch/prep"),
+    ],
+)
+def test_missing_networks_do_not_wait_for_tensorflow(tmp_path, arguments, message):
+    done = run_without_tensorflow(*arguments, XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}"), done.stderr
 
 
 @pytest.mark.parametrize(

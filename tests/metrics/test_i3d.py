@@ -6,13 +6,13 @@ from tests.checks import refused
 from tests.metrics.numpy_layers import conv, max_pool
 from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.metrics import i3d, published_networks
+from videoflow_tf.metrics import i3d, network_files
 from videoflow_tf.metrics.fvd import SELF_CHECK_VALUE, frechet_distance, self_check
 from videoflow_tf.metrics.i3d import I3D, inception
 from videoflow_tf.metrics.published_networks import Archive
 
 needs_weights = pytest.mark.skipif(
-    not published_networks.is_prepared(published_networks.prepared_folder("i3d_kinetics_400")),
+    not network_files.is_prepared(network_files.prepared_folder("i3d_kinetics_400")),
     reason="launch/prepare_i3d.py was not run",
 )
 

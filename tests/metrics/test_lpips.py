@@ -5,7 +5,7 @@ import tensorflow as tf
 from tests.checks import refused
 from tests.conftest import TINY
 from tests.metrics.numpy_layers import conv, max_pool
-from videoflow_tf.metrics import lpips_networks, published_networks
+from videoflow_tf.metrics import lpips_networks, network_files
 from videoflow_tf.metrics.lpips import LPIPS
 from videoflow_tf.metrics.lpips_networks import LPIPSNetwork
 from videoflow_tf.metrics.metric import Clips
@@ -16,7 +16,7 @@ ALEXNET = [(11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1)]
 VGG16 = [2, 2, 3, 3, 3]
 
 needs_weights = pytest.mark.skipif(
-    not published_networks.is_prepared(published_networks.prepared_folder("lpips")),
+    not network_files.is_prepared(network_files.prepared_folder("lpips")),
     reason="launch/prepare_lpips.py was not run",
 )
 

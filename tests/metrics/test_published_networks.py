@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.checks import mounted, refused
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import published_networks
+from videoflow_tf.metrics import network_files, published_networks
 from videoflow_tf.metrics.published_networks import Archive
 
 MEMBER = "some_weights/net.ckpt"
@@ -115,7 +115,7 @@ def _doubling() -> tf.Module:
 
 def test_prepares_once_and_whole(cache):
     folder = published_networks.prepare("doubling", _doubling)
-    assert folder == cache / "videoflow_tf" / "doubling" and published_networks.is_prepared(folder)
+    assert folder == cache / "videoflow_tf" / "doubling" and network_files.is_prepared(folder)
     assert [path.name for path in folder.parent.iterdir()] == ["doubling"]
     doubled = tf.saved_model.load(str(folder)).signatures["default"](x=tf.constant(3.0))["default"]
     assert float(doubled) == 6
@@ -140,10 +140,10 @@ def test_interrupted_it_leaves_nothing(cache, monkeypatch, error):
     leftover = cache / "videoflow_tf" / ".tmp-doubling" / "saved_model.pb"
     leftover.parent.mkdir()
     leftover.write_bytes(b"half")
-    folder = published_networks.prepared_folder("doubling")
-    assert not published_networks.is_prepared(folder)
+    folder = network_files.prepared_folder("doubling")
+    assert not network_files.is_prepared(folder)
     published_networks.prepare("doubling", _doubling)
-    assert published_networks.is_prepared(folder) and not leftover.parent.exists()
+    assert network_files.is_prepared(folder) and not leftover.parent.exists()
 
 
 def test_a_full_disk_is_named_and_left_empty(cache):
@@ -160,7 +160,7 @@ def test_a_cache_that_cannot_be_written_is_named(cache):
 
 
 def test_the_cache_is_the_users(monkeypatch, tmp_path):
-    assert published_networks.prepared_folder("a") == tmp_path / "cache" / "videoflow_tf" / "a"
+    assert network_files.prepared_folder("a") == tmp_path / "cache" / "videoflow_tf" / "a"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert published_networks.prepared_folder("a") == Path("/home/me/.cache/videoflow_tf/a")
+    assert network_files.prepared_folder("a") == Path("/home/me/.cache/videoflow_tf/a")

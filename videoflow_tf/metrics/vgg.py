@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -11,9 +9,8 @@ import tf_keras
 from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import file_digest
+from videoflow_tf.metrics.network_files import VGG_FILE, VGG_SOURCE, find_vgg
 
-_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-_SOURCE = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{_FILE}"
 _RESIZED, _CROPPED = 256, 224  # Pixels.
 _FRAMES_AT_A_TIME = 8  # The features of one frame are 60 MB.
 
@@ -32,15 +29,13 @@ class VGGFeatures:
         Raises:
           UserError: there is no such file, or it is another.
         """
-        if path is None or not Path(path).is_file():
-            given = "needs --vgg_weights" if path is None else f"finds no file --vgg_weights={path}"
-            raise UserError(f"VGG16 {given}: download {_SOURCE} and give its path")
+        path = find_vgg(path)
         network = tf_keras.applications.VGG16(weights=None, include_top=False, input_shape=(_CROPPED, _CROPPED, 3))
         try:
-            network.load_weights(path)
+            network.load_weights(str(path))
         except (ValueError, OSError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(f"--vgg_weights={path} is not {_FILE} (from {_SOURCE}): {reason}") from None
+            raise UserError(f"--vgg_weights={path} is not {VGG_FILE} (from {VGG_SOURCE}): {reason}") from None
         self.digest = file_digest(path)
         self._network = tf_keras.Model(network.input, [layer.output for layer in network.layers[1:]])
 
