@@ -57,6 +57,14 @@ def test_tar_through_the_command(output, tmp_path):
 
 
 @needs_archive
+def test_no_bar_names_temporary_files(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    prepare_lib.prepare(tmp_path, ARCHIVE)
+    shown = capfd.readouterr().err
+    assert "Preparing BAIR" in shown and "incomplete" not in shown and str(tmp_path) not in shown
+
+
+@needs_archive
 def test_killed_run_starts_again(tmp_path):
     archive = tmp_path / "archive"  # The sample ten times over, so that the run lasts long enough to be killed in it.
     for path in (ARCHIVE / "softmotion30_44k").glob("*/*.tfrecords"):

@@ -21,9 +21,10 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tqdm import tqdm
 
 from videoflow_tf.data.bair import NAME, find_fault, open_dataset, version_dir
-from videoflow_tf.data.tfds_videos import without_warnings
+from videoflow_tf.data.tfds_videos import without_bars, without_warnings
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import sole_user
 
@@ -97,10 +98,13 @@ def _build(scratch: Path, records: list[_Record] | None, downloads: Path, stack:
 
     def split_generators(manager: Any) -> dict[str, Iterator]:
         found = stack.enter_context(_open_archive(_download(manager))) if records is None else records
-        return {split: _examples(builder, split, found, scratch) for split in _SPLITS}
+        stack.enter_context(without_bars())  # Not before: that of a download is worth seeing.
+        bar = tqdm(total=len(found), desc="Preparing BAIR", unit=" files", leave=False, disable=None)
+        stack.enter_context(bar)
+        return {split: _examples(builder, split, found, scratch, bar) for split in _SPLITS}
 
     builder._split_generators = split_generators
-    # TFDS shows its progress on stderr; on stdout it praises the scratch folder.
+    # On stdout TFDS praises the scratch folder.
     with without_warnings(), contextlib.redirect_stdout(io.StringIO()):
         builder.download_and_prepare(
             download_dir=downloads if records is None else scratch,
@@ -117,7 +121,7 @@ def _download(manager: Any) -> Path:
         raise UserError(f"the download failed ({type(error).__name__}); {RESUME_BY_HAND}") from error
 
 
-def _examples(builder: Any, split: str, records: list[_Record], scratch: Path) -> Iterator[tuple[str, Any]]:
+def _examples(builder: Any, split: str, records: list[_Record], scratch: Path, bar: tqdm) -> Iterator[tuple[str, Any]]:
     """The key and the frames of every video, through the parser of TFDS, which takes all files of a folder."""
     empty = True
     for record in records:
@@ -131,6 +135,7 @@ def _examples(builder: Any, split: str, records: list[_Record], scratch: Path) -
                     yield example
             except _BROKEN_RECORDS as error:
                 raise UserError(f"{record.label} is damaged or not a BAIR file ({type(error).__name__})") from error
+        bar.update()
     if empty:
         raise UserError(f"the files of {_FOLDER}/{split} hold no videos; is the archive whole?")
 

@@ -111,12 +111,12 @@ def _write(source: VideoFolder, scratch: Path, name: str, described: str) -> Non
         }
     )
     count = sum(len(recordings) for recordings in source.recordings.values())
-    # TFDS shows its progress on stderr, a bar a split; on stdout it praises the scratch folder.
+    # On stdout TFDS praises the scratch folder.
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=count, desc="Writing videos", leave=False, disable=None) as bar,
         contextlib.redirect_stdout(io.StringIO()),
-        _without_bars(tfds),
+        tfds_videos.without_bars(),
         _same_bytes(),
         tfds_videos.without_warnings(),
     ):
@@ -159,12 +159,3 @@ def _same_bytes() -> Iterator[None]:
 
     with mock.patch.object(ExampleSerializer, "serialize_example", serialize):
         yield
-
-
-@contextlib.contextmanager
-def _without_bars(tfds: Any) -> Iterator[None]:
-    tfds.disable_progress_bar()
-    try:
-        yield
-    finally:
-        tfds.enable_progress_bar()

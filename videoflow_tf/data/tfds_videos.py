@@ -140,6 +140,18 @@ def without_warnings() -> Iterator[None]:
             logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Inside, TFDS shows no progress bars, which name its temporary files."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tfds.enable_progress_bar()
+
+
 def parse(features: Any, feature: str, record: tf.Tensor) -> tf.Tensor:
     """The compressed frames in a record: string [T]."""
     import tensorflow_datasets as tfds
