@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from videoflow_tf.media.charts import Curve, film_chart, line_chart, save_chart, svg
+from videoflow_tf.media.strips import CONTEXT
 
 
 def test_line_chart_holds_points_and_labels():
@@ -29,10 +30,15 @@ def test_errors_are_bars_at_few_points_and_a_band_at_many():
 
 def test_frames_stand_above_their_points():
     frames = np.zeros([30, 8, 8, 3], np.uint8)
-    film, axes = film_chart(frames, Curve(range(2, 31), range(29)), "bits").axes
+    film, axes = film_chart(frames, 4, Curve(range(5, 31), range(26)), "bits").axes
     centres = [(left + right) / 2 for left, right, *_ in (image.get_extent() for image in film.images)]
     np.testing.assert_allclose(centres, range(1, 31, 3))
     assert film.get_xlim() == axes.get_xlim()
+    assert [text.get_text() for text in film.texts] == [str(t) for t in range(1, 31, 3)]
+    np.testing.assert_allclose([text.xy[0] for text in film.texts], centres)
+    given = [border.get_x() + border.get_width() / 2 for border in film.patches]  # Of frames 1 to 4 those shown.
+    np.testing.assert_allclose(given, [1, 4])
+    assert all(border.get_edgecolor()[:3] == tuple(np.divide(CONTEXT, 255)) for border in film.patches)
 
 
 def test_saved_whole_and_as_svg(tmp_path):

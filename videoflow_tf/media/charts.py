@@ -10,16 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from videoflow_tf.colour import with_channels
 from videoflow_tf.files import atomic_path
+from videoflow_tf.media.strips import CONTEXT
 
 _DOTS_PER_INCH = 120
 _MOST_FRAMES = 12
 # Points of a curve that are marked one by one, and that have error bars one by one.
 _MOST_MARKERS, _MOST_BARS = 100, 20
 _WIDTH = 10.0  # Inches.
+_BORDER = 3.0  # Points.
 
 
 class Curve(NamedTuple):
@@ -58,10 +61,14 @@ def plot_curve(axes: Axes, curve: Curve, label: str | None = None, colour: str |
         axes.fill_between(curve.x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") -> Figure:
+def film_chart(frames: np.ndarray, given: int, curve: Curve, y_label: str, title: str = "") -> Figure:
     """A curve over the numbers of frames, from 1, under the frames themselves; of many frames every n-th is shown.
 
-    frames: uint8 [T, H, W, C].
+    Args:
+      frames: uint8 [T, H, W, C].
+      given: how many of the first are given to the model, and bordered as in strips.
+      curve: over the numbers of frames.
+      y_label, title: of the curve, and above all.
     """
     stride = -(-len(frames) // _MOST_FRAMES)
     shown = range(0, len(frames), stride)
@@ -79,7 +86,12 @@ def film_chart(frames: np.ndarray, curve: Curve, y_label: str, title: str = "") 
             aspect="auto",
             interpolation="nearest",
         )
-    film.set(ylim=(0, 1), title=title)
+        if t < given:
+            border = {"fill": False, "edgecolor": np.divide(CONTEXT, 255), "linewidth": _BORDER, "clip_on": False}
+            film.add_patch(Rectangle((t + 1 - half, 0), 2 * half, 1, **border))
+        film.annotate(str(t + 1), (t + 1, 1), (0, 4), textcoords="offset points", ha="center", fontsize="small")
+    film.set_ylim(0, 1)
+    film.set_title(title, pad=20)  # Points: above the numbers.
     film.axis("off")
     plot_curve(axes, curve)
     axes.set_xlim(first, last)

@@ -20,6 +20,7 @@ from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.units import BITS_LABEL, BITS_UNIT
 
 _DEFAULT_VIDEOS = 64
+_LONGEST_NAME = 80  # In a title.
 
 
 @takes(AnomalyArguments)
@@ -62,16 +63,18 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     if file is not None:
         frames, settings = read_frames(file, config, arguments.max_frames)
         name, where = arguments.result_name("anomaly", video_file=label_of(settings)), {"dataset": None}
+        what = Path(file).name[:_LONGEST_NAME]
     else:
         length = {"num_videos": index + 1, "num_frames": arguments.max_frames}
         videos = data.eval_videos(config, arguments.data_dir, arguments.split, **length)
         frames = next(iter(videos.skip(index)))["video"].numpy()
         name, where, settings = arguments.result_name("anomaly"), {"split": arguments.split}, {"video": index}
+        what = f"video {index} of split {arguments.split}"
     scores = frame_scores(model, frames, seed)
     context = len(frames) - len(scores)
     numbers = list(range(context + 1, len(frames) + 1))
-    title = f"Anomaly score: {_given(context)}"
-    chart = charts.film_chart(frames, charts.Curve(numbers, scores), BITS_LABEL, title)
+    title = f"{what}\nAnomaly score, {_given(context)} (blue)"
+    chart = charts.film_chart(frames, context, charts.Curve(numbers, scores), BITS_LABEL, title)
     protocol = Protocol.of(model, **where, seed=seed, settings=settings)
     result = {"frame": numbers, "bits_per_pixel": scores.tolist(), "unit": BITS_UNIT, "protocol": protocol.to_json()}
     return name, chart, result
