@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from videoflow_tf.media import strips
 
@@ -53,6 +53,15 @@ def test_strip_is_never_wider_than_twenty_frames(num_context, count):
     assert RED in colours_across(picture, border_rows(picture)[0])
 
 
+@pytest.mark.parametrize(("size", "num_context", "count", "shown"), [(32, 2, 4, 3), (64, 3, 10, 3), (64, 1, 2, 2)])
+def test_small_strips_are_as_wide_as_tensorboard_shows_them(size, num_context, count, shown):
+    clip = frames(num_context, 9, size), {"T = 0.5": frames(count, 9, size)}, None, "samples at temperature T"
+    picture = strips.strip(*clip, small=True)
+    y = border_rows(picture)[0]
+    assert colours_across(picture, y) == [BLUE, RED] and picture.shape[1] < 400
+    assert [((picture[y] == colour).all(-1)).sum() for colour in (BLUE, RED)] == [64 + 8, shown * (64 + 8)]
+
+
 def test_labels_are_drawn():
     def dark(label):
         return (strips.strip(frames(1, 255), {label: frames(1, 255)}) == 0).all(-1).sum()
@@ -72,6 +81,31 @@ def test_gif_and_png_hold_every_frame(tmp_path):
         assert gif.info["loop"] == 0
         assert gif.size[::-1] == moving.shape[1:3]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.gif", "x.png"]
+
+
+def read_gif(path):
+    with Image.open(path) as gif:
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(gif)])
+
+
+def test_gif_keeps_few_colours_exactly_and_of_many_those_of_small_things(tmp_path):
+    rng = np.random.default_rng(0)
+    few = rng.integers(0, 256, [200, 3], dtype=np.uint8)[rng.integers(0, 200, [4, 32, 32])]
+    strips.save_gif(tmp_path / "few.gif", few)
+    np.testing.assert_array_equal(read_gif(tmp_path / "few.gif"), few)
+    many = rng.integers(90, 160, [4, 64, 64, 3], dtype=np.uint8)
+    many[:, 10:14, 10:14] = [0, 250, 0]
+    strips.save_gif(tmp_path / "many.gif", many)
+    difference = np.abs(read_gif(tmp_path / "many.gif").astype(int) - many)
+    assert difference.mean() < 12 and difference[:, 10:14, 10:14].max() < 12
+
+
+def test_gif_stores_what_does_not_move_once(tmp_path):
+    still = np.random.default_rng(0).integers(0, 256, [1, 128, 128, 3], dtype=np.uint8).repeat(20, axis=0)
+    still[:, :4, :4] = np.arange(20)[:, None, None, None] * 10
+    strips.save_gif(tmp_path / "one.gif", still[:1])
+    strips.save_gif(tmp_path / "all.gif", still)
+    assert (tmp_path / "all.gif").stat().st_size < 1.5 * (tmp_path / "one.gif").stat().st_size
 
 
 def test_grid_has_a_row_per_video_and_a_column_per_sample():

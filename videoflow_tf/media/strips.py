@@ -25,7 +25,8 @@ _FRAME_PIXELS = 128  # Frames are enlarged to at least about this.
 _BORDER = 4
 _GAP = 4
 _FONT_SIZE = 18
-_MOST_COLUMNS = 20
+_MOST_COLUMNS, _FEW_COLUMNS = 20, 4
+_GIF_COLOURS = 256
 
 _font = functools.partial(ImageFont.load_default, size=_FONT_SIZE)
 
@@ -38,18 +39,23 @@ class Row(NamedTuple):
     colours: Sequence[Colour]  # of the borders, T
 
 
-def film(rows: Sequence[Row], columns: Sequence[str], title: str | None = None) -> np.ndarray:
+def film(
+    rows: Sequence[Row], columns: Sequence[str], title: str | None = None, pixels: int = _FRAME_PIXELS
+) -> np.ndarray:
     """Frames side by side, rows below each other.
 
     Args:
       rows: of equally many frames.
       columns: what to write above each frame.
       title: what to write above all of them.
+      pixels: frames are enlarged to at least about this.
 
     Returns:
       uint8 [height, width, 3]
     """
-    cells = [[_cell(frame, colour) for frame, colour in zip(row.frames, row.colours, strict=True)] for row in rows]
+    cells = [
+        [_cell(frame, colour, pixels) for frame, colour in zip(row.frames, row.colours, strict=True)] for row in rows
+    ]
     return _table(cells, columns, [row.label for row in rows], title)
 
 
@@ -77,6 +83,8 @@ def strip(
     samples: Mapping[str, np.ndarray],
     future: np.ndarray | None = None,
     title: str | None = None,
+    *,
+    small: bool = False,
 ) -> np.ndarray:
     """A row for the real video, if its `future` is given, and one for each sample.
 
@@ -87,14 +95,15 @@ def strip(
       samples: label -> uint8 [N, H, W, C], the generated frames.
       future: uint8 [N, H, W, C], what really came after the context.
       title: what to write above all, such as the temperature.
+      small: at most four columns, of smaller frames: about as wide as TensorBoard shows a picture, 350 pixels.
 
     Returns:
       uint8 [height, width, 3]
     """
     rows = _rows(context, samples, future)
-    columns = _columns(len(context), len(rows[0].frames))
+    columns = _columns(len(context), len(rows[0].frames), _FEW_COLUMNS if small else _MOST_COLUMNS)
     shown = [Row(row.label, row.frames[columns], [row.colours[t] for t in columns]) for row in rows]
-    return film(shown, [str(t + 1) for t in columns], title)
+    return film(shown, [str(t + 1) for t in columns], title, _FRAME_PIXELS // 2 if small else _FRAME_PIXELS)
 
 
 def animation(
@@ -172,10 +181,18 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
 
 
 def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
-    """Writes uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second."""
+    """Writes uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second.
+
+    All frames share their 256 colours, so that what does not move is stored once; up to so many are kept exactly.
+    """
     durations = [round(1000 / frames_per_second)] * len(frames)
     durations[-1] += 1000
-    first, *rest = [Image.fromarray(frame) for frame in frames]
+    count, height, width, _ = frames.shape
+    film = Image.fromarray(frames.reshape(count * height, width, 3))
+    few = film.getcolors(_GIF_COLOURS) is not None
+    # Of many, the second keeps those of small things, and is the smaller and the faster.
+    film = film.quantize(_GIF_COLOURS, Image.Quantize.MEDIANCUT if few else Image.Quantize.FASTOCTREE)
+    first, *rest = [film.crop((0, t * height, width, (t + 1) * height)) for t in range(count)]
     with atomic_path(path) as temporary:
         first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
 
@@ -206,12 +223,12 @@ def _rows(context: np.ndarray, samples: Mapping[str, np.ndarray], future: np.nda
     ]
 
 
-def _columns(num_context: int, length: int) -> list[int]:
-    """The frames of a strip, at most `_MOST_COLUMNS`: the last of the context, and evenly spaced generated ones."""
-    first = max(0, num_context - _MOST_COLUMNS // 4)
-    room = _MOST_COLUMNS - (num_context - first)
-    stride = -(-(length - num_context) // room)
-    return [*range(first, num_context), *range(num_context, length, stride)]
+def _columns(num_context: int, length: int, most: int) -> list[int]:
+    """The frames of a strip, at most so many: the last of the context, and evenly spaced generated ones."""
+    first = max(0, num_context - most // 4)
+    room = most - (num_context - first)
+    stride = max(1, (length - num_context - 1) // (room - 1))
+    return [*range(first, num_context), *range(num_context, length, stride)[:room]]
 
 
 def _cell(frame: np.ndarray, colour: Colour, pixels: int = _FRAME_PIXELS) -> np.ndarray:

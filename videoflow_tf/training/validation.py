@@ -25,6 +25,7 @@ from videoflow_tf.units import BITS_LABEL
 
 _PICTURED_VIDEOS = 2
 _TEMPERATURES = (0.0, 0.5, 1.0)
+_TITLE = "samples at temperature T"
 
 
 class Validations:
@@ -133,7 +134,7 @@ def averaged_weights(model: VideoFlow, optimizer: Adam) -> Iterator[None]:
 
 
 def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, check: Callable[[], None]) -> list[np.ndarray]:
-    """Draws samples for the first validation videos at a few temperatures; returns the strips.
+    """Draws samples for the first validation videos at a few temperatures; returns small strips for TensorBoard.
 
     Samples that are not finite are left out; without any, nothing is drawn. `check` is called before each temperature.
     """
@@ -154,9 +155,9 @@ def draw_samples(model: VideoFlow, data_dir: str | None, stem: Path, check: Call
         return []
     pictures = []
     for i in range(len(videos)):
-        clip = context[i], {label: frames[i] for label, frames in samples.items()}, future[i]
-        pictures.append(strips.strip(*clip))
-        strips.save_pictures(f"{stem}_video-{i}", pictures[-1], strips.animation(*clip))
+        clip = context[i], {label: frames[i] for label, frames in samples.items()}, future[i], _TITLE
+        pictures.append(strips.strip(*clip, small=True))
+        strips.save_pictures(f"{stem}_video-{i}", strips.strip(*clip), strips.animation(*clip))
     return pictures
 
 
