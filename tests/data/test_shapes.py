@@ -9,6 +9,7 @@ import tensorflow as tf
 from videoflow_tf.config import PRESETS
 from videoflow_tf.data import eval_videos, train_clips
 from videoflow_tf.data import shapes as shapes_lib
+from videoflow_tf.seeds import fold_in, split_seed, uniform_int
 
 CONFIG = PRESETS["demo"].replace(frame_size=64, num_context=1, num_train_frames=5, num_eval_frames=5)
 SIZE = 1.2
@@ -202,6 +203,17 @@ def test_several_shapes_start_side_by_side_and_go_their_own_ways():
     assert colours == [video[0, 32, 32].tolist() for video in one]
     others = [video[0, 32, round(20 / 3 * PIXELS)].tolist() for video in two]
     assert others != colours and len(np.unique(videos_of(50, 1, shapes_count=3)[:, 0, 32, 32], axis=0)) == 6
+
+
+def test_training_batches_of_several_shapes_are_those_that_are_drawn_eagerly():
+    config = CONFIG.replace(shapes_count=2, shapes_bounce=True)
+    source = shapes_lib.Shapes(config)
+    batch = next(iter(source.train_batches(4, 0)))
+    starts_seed, seed = split_seed(fold_in(source._seed("train"), tf.constant(0, tf.int64)), 2)
+    last_start = config.num_eval_frames - config.num_train_frames
+    starts = uniform_int([4], starts_seed, last_start + 1)
+    drawn = source._draw(seed, "train", starts, config.num_train_frames)
+    np.testing.assert_array_equal(batch, drawn)
 
 
 @pytest.mark.parametrize("frame_size", [(64, 64), (64, 96)])

@@ -176,10 +176,12 @@ def _centres(
     """Where shape i is at every time, x and y in units, float32 [B, T, 2]; the others as for `render`."""
     canvas = _canvas(frame_size)
     start = canvas * np.array([(i + 1) / (size.shape[1] + 1), 0.5], np.float32)
-    centre = start + times[:, :, None] * direction[:, i, None, :]
+    # In two steps each: of a stack that is indexed and given an axis at once, TensorFlow's optimiser loses the axis.
+    direction, size = direction[:, i], size[:, i]
+    centre = start + times[:, :, None] * direction[:, None, :]
     if not scene.bounce:
         return centre
-    margin = size[:, i, None, None]
+    margin = size[:, None, None]
     room = canvas - 2 * margin
     return margin + room - tf.abs(tf.math.floormod(centre - margin, 2 * room) - room)
 
