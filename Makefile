@@ -1,4 +1,4 @@
-# make setup | demo | test | test-all | lint | lock | wheel
+# make setup | demo | test | test-all | lint | docs | lock | wheel
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -12,7 +12,7 @@ PICTURES := --num_frames=3 --temperature=0.2 --num_samples=3 --num_videos=4
 # Whole files go to a process, so that what a file sets up is set up once.
 PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
 
-.PHONY: setup demo test test-all lint lock wheel
+.PHONY: setup demo test test-all lint docs lock wheel
 
 setup: $(VENV)/ready
 
@@ -43,6 +43,11 @@ test-all: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# site/index.html; a warning is an error.
+docs: setup
+	PYTHONPATH=. $(BIN)/python docs/generate.py
+	$(BIN)/python -m zensical build --strict --clean
 
 # Keeps the versions that are in requirements.txt already where pyproject.toml allows them.
 lock:

@@ -34,6 +34,7 @@ def slice_axis(x: tf.Tensor, start: int, stop: int | None = None, axis: int = 0)
 
 
 def plain_slice_axis(x: tf.Tensor, start: int, stop: int | None = None, axis: int = 0) -> tf.Tensor:
+    """`slice_axis` in one line."""
     return x[(slice(None),) * axis + (slice(start, stop),)]
 
 
@@ -63,6 +64,7 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = Non
 
 
 def plain_mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = None) -> tf.Tensor:
+    """`mix_channels` in one product."""
     y = tf.tensordot(x, matrix, axes=1)
     return y if offset is None else y + offset
 
@@ -106,6 +108,7 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
 
 
 def plain_conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
+    """`conv2d` in one operation."""
     return tf.nn.conv2d(x, kernel, strides=1, padding="SAME", dilations=dilation)
 
 

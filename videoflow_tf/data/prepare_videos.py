@@ -53,7 +53,9 @@ def prepare(
       input_dir: folder of videos, see `video_folder`.
       data_dir: folder for TFDS datasets, made if it is not there.
       name: of the dataset: letters, digits and underscores.
-      frame_size, channels, fit: of the frames, as `VideoFlowConfig` has them.
+      frame_size: height and width of the frames, as in `VideoFlowConfig`.
+      channels: 3 or 1.
+      fit: how a frame of another form is made to fit, as in `VideoFlowConfig`.
 
     Returns:
       What there is in `input_dir`; None if the dataset was prepared before.

@@ -64,7 +64,9 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
     """The text of the card.
 
     Args:
-      config, step, parameters: of the model: its configuration, training steps and number of trained numbers.
+      config: of the model.
+      step: training steps.
+      parameters: how many numbers are trained.
       workdir: of its run: results there, measured at the same step, are its figures.
     """
     height, width, channels = config.frame_shape

@@ -27,7 +27,8 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     triangular factor R of A = QR stands for A, as S is R^T R, too.
 
     Args:
-      first, second: [n, d] and [m, d] with n, m >= 2.
+      first: [n, d], n >= 2.
+      second: [m, d], m >= 2.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     centred = [(x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (first, second)]

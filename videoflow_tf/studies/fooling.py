@@ -33,7 +33,8 @@ def study_page(
     The page knows the answers: it is for visitors who do not look at its source.
 
     Args:
-      real, generated: uint8 [N, T, H, W, C] and [M, T, H, W, C].
+      real: uint8 [N, T, H, W, C].
+      generated: uint8 [M, T, H, W, C].
       seconds: how long a clip is shown, over and over if it is shorter.
       frames_per_second: its speed.
       protocol: how the clips were made; kept in the page.

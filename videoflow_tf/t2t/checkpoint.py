@@ -77,7 +77,9 @@ def import_checkpoint(
     optimizer.
 
     Args:
-      checkpoint_prefix, hparams, frame_size: as for `load_model`.
+      checkpoint_prefix: as for `load_model`.
+      hparams: as for `load_model`.
+      frame_size: as for `load_model`.
       workdir: folder to make; it must not exist, or be empty.
       dataset: what to evaluate and go on training on. Default: bair, as the official code, where its frames fit (64),
         else shapes, which has frames of every size.

@@ -1,0 +1,99 @@
+"""The documentation: its code runs, its commands and flags exist, the site has every public name."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.checks import ROOT
+from videoflow_tf import registry
+from videoflow_tf.commands import LAUNCH
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
+TRAINED_OR_SAVED = ("train.md", "extend.md", "serve.md")  # They take longest.
+WITH_COMMANDS = [*(page for page in PAGES if "generated" not in page.parts), ROOT / "README.md", ROOT / "BUILD.md"]
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture
+def own_registries():
+    """What the code registers is gone after it."""
+    registries = [part for part in vars(registry).values() if isinstance(part, registry.Registry)]
+    before = [tuple(names) for names in registries]
+    yield
+    for names, known in zip(registries, before, strict=True):
+        for name in set(names) - set(known):
+            names.unregister(name)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.name in TRAINED_OR_SAVED)) for page in WITH_CODE],
+    ids=name_of,
+)
+def test_code_of_a_page_runs(page, tmp_path, monkeypatch, own_registries):
+    monkeypatch.chdir(tmp_path)
+    namespace, text = {}, page.read_text()
+    for block in re.finditer(r"(?ms)^```python\n(.*?)^```", text):
+        # At its own lines of the page, so that an error names them.
+        lines = "\n" * text.count("\n", 0, block.start(1)) + block[1]
+        exec(compile(lines, page, "exec"), namespace)
+
+
+def commands_of(text):
+    """Names of programs and the flags that stand after them, in blocks and in lines."""
+    text = text.replace("\\\n", " ")
+    for line in re.findall(r"(?:videoflow |launch/)[^`\n|]*", text):
+        if named := re.match(r"(?:videoflow |launch/)(\w+)(?:\.py)?\b(.*)", line):
+            yield named[1], re.findall(r"(?<!\S)--(\w+)", named[2])
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
+def test_commands_and_their_flags_exist(page, command):
+    programs = {path.stem for path in LAUNCH.glob("*.py")}
+    found = [(name, given) for name, given in commands_of(page.read_text()) if name in programs]
+    for name in {name for name, _ in found}:
+        options = set(re.findall(r"^  --(\w+):", command(name, "--help").stdout, re.MULTILINE)) | {"flagfile", "help"}
+        for given in (given for other, given in found if other == name):
+            unknown = [flag for flag in given if flag not in options and flag.removeprefix("no") not in options]
+            assert not unknown, f"{name} has no {unknown}"
+
+
+def public_names(path):
+    """Of the classes and functions at the top of a module, those with a docstring."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path}: {node.name} has no docstring"
+            yield node.name
+
+
+def test_site_has_every_public_name(tmp_path):
+    pytest.importorskip("zensical")
+    for name in ("docs", "bijectors", "videoflow_tf"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "generated"))
+    for name in ("mkdocs.yml", "BUILD.md"):
+        shutil.copy(ROOT / name, tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    for words in (["docs/generate.py"], ["-m", "zensical", "build", "--strict"]):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    assert "No issues found" in output and "griffe" not in output, output
+    pages = {page: page.read_text() for page in (tmp_path / "site").rglob("*.html")}
+    assert not [page for page, text in pages.items() if re.search(r"\]\[(bijectors|videoflow_tf)", text)]
+    reference = "".join(text for page, text in pages.items() if page.parent.name == "reference")
+    for package in ("bijectors", "videoflow_tf"):
+        for path in (tmp_path / package).rglob("*.py"):
+            module = ".".join(path.relative_to(tmp_path).with_suffix("").parts).removesuffix(".__init__")
+            for name in public_names(path):
+                assert f'id="{module}.{name}"' in reference, f"{module}.{name}"
