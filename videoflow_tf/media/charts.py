@@ -68,7 +68,8 @@ def film_chart(frames: np.ndarray, given: int, curve: Curve, y_label: str, title
       frames: uint8 [T, H, W, C].
       given: how many of the first are given to the model, and bordered as in strips.
       curve: over the numbers of frames.
-      y_label, title: of the curve, and above all.
+      y_label: of the curve.
+      title: above all.
     """
     stride = -(-len(frames) // _MOST_FRAMES)
     shown = range(0, len(frames), stride)
