@@ -79,7 +79,7 @@ def test_site_has_every_public_name(tmp_path):
     pytest.importorskip("zensical")
     for name in ("docs", "bijectors", "videoflow_tf"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "generated"))
-    for name in ("mkdocs.yml", "BUILD.md"):
+    for name in ("mkdocs.yml", "BUILD.md", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     for words in (["docs/generate.py"], ["-m", "zensical", "build", "--strict"]):
