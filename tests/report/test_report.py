@@ -1,6 +1,7 @@
 import dataclasses
 import html
 import json
+import re
 import shlex
 import shutil
 
@@ -30,6 +31,7 @@ def run(micro_run, tmp_path_factory):
     with tf.summary.create_file_writer(str(workdir / "tensorboard" / "train")).as_default(10):
         tf.summary.scalar("gradient_norm", 2.0)
     strips.save_png(workdir / "eval" / "metrics.png", np.zeros([4, 4, 3], np.uint8))
+    strips.save_mp4(workdir / "samples" / "moving.mp4", np.zeros([3, 16, 900, 3], np.uint8))
     return workdir
 
 
@@ -103,10 +105,10 @@ def test_results_of_several_protocols_are_all_shown(run, tmp_path):
     workdir = shutil.copytree(run, tmp_path / "run")
     for temperature in (0.5, 1.0):
         protocol = {"split": "test", "videos": 9, "samples": 4, "temperature": temperature, "step": 6}
-        result = {"psnr": {"mean": {"mean": 20 + temperature}, "protocol": protocol}}
+        result = {"diversity": {"mean": 20 + temperature, "standard_error": None, "protocol": protocol}}
         (workdir / "eval" / f"metrics_temperature-{temperature}.json").write_text(json.dumps(result))
     page = report_page(workdir)
-    for text in ("20.5", "21", "psnr: 9 test videos, 4 samples each, temperature 1</p>", "temperature 0.5</p>"):
+    for text in ("20.5000</td>", "21.0000</td>", "9 test videos, 4 samples each, temperature 1</td>"):
         assert text in page
 
 
@@ -117,6 +119,55 @@ def test_results_and_samples_that_were_put_elsewhere_are_shown(run, tmp_path):
     page = report_page(run, tmp_path)
     for text in ("1.2346", "23.457", 'alt="elsewhere.png"', 'alt="metrics.png"'):
         assert page.count(text) == 1
+
+
+def test_headline_numbers_come_first_and_arrays_are_folded_away(run, tmp_path):
+    workdir = shutil.copytree(run, tmp_path / "run")
+    (workdir / "validation.json").write_text(json.dumps({"4": 1.5, "6": 1.25, "2": None}))
+    protocol = {"split": "test", "videos": 9, "seed": 0, "step": 6}
+    bits = {"mean": 1.125, "standard_error": 0.5, "per_video": [0.25, 0.75], "per_frame": [0.1] * 40}
+    (workdir / "eval" / "metrics.json").write_text(json.dumps({"bits_per_pixel": bits, "protocol": protocol}))
+    part = {"mean": 20.5, "standard_error": None}
+    of_other = {**protocol, "samples": 3, "temperature": 0.5, "predictor": "copy_last"}
+    other = {"psnr": {"best": part, "mean": part, "worst": part, "protocol": of_other}}
+    (workdir / "eval" / "metrics_predictor-copy-last.json").write_text(json.dumps(other))
+    (workdir / "eval" / "anomaly.json").write_text(json.dumps({"bits_per_pixel": [1.0, 2.0]}))
+    page = report_page(workdir)
+    first = page[page.index("<h2>") : page.index("<h3>")]
+    assert "<h2>Results</h2><table>" in first and "<details>" not in first
+    cells = [html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", first)]
+    bits_label = "Bits per pixel (per colour component)"
+    assert cells == [
+        *(bits_label, "1.2500", "validation split, the best of the training: step 6"),
+        *(bits_label, "1.1250 ± 0.5000", "9 test videos"),
+        *("PSNR (dB)", "best 20.5000, mean 20.5000, worst 20.5000"),
+        "9 test videos, 3 samples each, temperature 0.5; of copy_last",
+    ]
+    for text in ("0.25, 0.75", "40 values, in the file"):
+        folded = page.rindex("<details>", 0, page.index(text))
+        assert "</details>" not in page[folded : page.index(text)]
+
+
+def test_pictures_are_no_more_than_what_is_shown(run, tmp_path):
+    """Of an animation the video, of many videos the first, of earlier steps of the training the first strip."""
+    folder = tmp_path / "run" / "samples"
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("samples"))
+    folder.mkdir()
+    for i in range(12):
+        for kind in ("png", "gif", "mp4"):
+            (folder / f"s_test-12x1x3_video-{i}.{kind}").write_bytes(b"a")
+    (folder / "s_test-12x1x3_grid.gif").write_bytes(b"a")
+    for step in (2, 4, 6):
+        for kind in ("video-0.png", "video-0.gif", "video-1.png", "video-1.gif"):
+            (folder / f"step-{step:07d}_{kind}").write_bytes(b"a")
+    page = report_page(tmp_path / "run")
+    shown = [f"s_test-12x1x3_video-{i}.{kind}" for i in range(4) for kind in ("png", "mp4")]
+    of_training = [f"step-{step:07d}_video-0.png" for step in (2, 4)]
+    last = [f"step-0000006_video-{i}.{kind}" for i in (0, 1) for kind in ("png", "gif")]
+    names = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    assert names == ["metrics.png", "s_test-12x1x3_grid.gif", *shown, *last, *of_training]
+    assert f"<p>Pictures of further videos are in {folder}.</p>" in page
+    assert page.count("<video") == 4 and page.count("data:video/mp4;base64,") == 4
 
 
 def test_configuration_stands_by_part(page):
@@ -167,4 +218,6 @@ def test_page_fits_the_screen_and_every_picture_loads(page, tmp_path, width):
         browser.open(path)
         browser.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
         browser.wait_for("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
+        browser.wait_for("Array.from(document.querySelectorAll('video')).every(video => video.videoWidth > 0)")
+        assert browser.evaluate("document.querySelectorAll('video').length") == 1
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -80,10 +80,20 @@ def summary(names: Sequence[str], measured: Sequence[dict[str, Any]]) -> Iterato
     """Lines for the terminal: every metric, at each temperature of a sweep."""
     for name in names:
         for result in measured:
-            lost = result[name].get("not_finite", 0)
-            left_out = f"; {lost} sample{'s' * (lost > 1)} left out as not finite" if lost else ""
+            values, where = in_words(result, name)
             unit = f" {BITS_UNIT}" if name == _AT_THE_TOP else ""
-            yield f"{name}: {_values(result[name])}{unit} ({Protocol.of_metric(result, name).videos_text}{left_out})"
+            yield f"{name}: {values}{unit} ({where})"
+
+
+def in_words(metrics: dict[str, Any], name: str) -> tuple[str, str]:
+    """The means of a metric with their errors, and what they were measured on.
+
+    Raises:
+      KeyError, TypeError or the like: there is no such metric, or it was not written by this program.
+    """
+    lost = metrics[name].get("not_finite", 0)
+    left_out = f"; {lost} sample{'s' * (lost > 1)} left out as not finite" if lost else ""
+    return _values(metrics[name]), f"{Protocol.of_metric(metrics, name).videos_text}{left_out}"
 
 
 def _values(result: dict[str, Any]) -> str:

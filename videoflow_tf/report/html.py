@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-PICTURES = {".png": "image/png", ".gif": "image/gif"}
+_PICTURES = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4"}
 
 _STYLE = """
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; }
@@ -18,7 +18,7 @@ td.value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
 .curves svg { width: 100%; height: auto; }
-figure { margin: 1rem 0; overflow-x: auto; } figure img { display: block; max-width: max(100%, 48rem); }
+figure { margin: 1rem 0; overflow-x: auto; } figure :is(img, video) { display: block; max-width: max(100%, 48rem); }
 figcaption { font-size: 0.9rem; color: #444; overflow-wrap: anywhere; }
 pre { padding: 0.8rem; overflow-x: auto; background: #f2f2f2; white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; font-weight: 600; }
@@ -37,15 +37,34 @@ def page(title: str, summary: str, sections: Mapping[str, str]) -> str:
 
 
 def figure(path: Path) -> str:
-    """A picture, in the page itself, and its name below it."""
+    """A picture (PNG, GIF) or a video (MP4), in the page itself, and its name below it."""
     data = base64.b64encode(path.read_bytes()).decode()
     name = escape(path.name)
-    source = f"data:{PICTURES[path.suffix]};base64,{data}"
-    return f'<figure><img alt="{name}" loading="lazy" src="{source}"><figcaption>{name}</figcaption></figure>'
+    source = f'src="data:{_PICTURES[path.suffix]};base64,{data}"'
+    if path.suffix == ".mp4":
+        shown = f'<video aria-label="{name}" controls loop muted autoplay playsinline {source}></video>'
+    else:
+        shown = f'<img alt="{name}" loading="lazy" {source}>'
+    return f"<figure>{shown}<figcaption>{name}</figcaption></figure>"
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder, strips before the animations of the same name, and of one animation the smallest file.
+
+    That is the video, a tenth of the GIF.
+    """
+    found = {path for path in folder.glob("*") if path.suffix in _PICTURES and not path.name.startswith(".")}
+    twice = {path.with_suffix(".gif") for path in found if path.suffix == ".mp4"}
+    return sorted(found - twice, key=lambda path: (path.stem, path.suffix != ".png"))
+
+
+def folded(title: str, content: str) -> str:
+    """HTML that is seen once its title is clicked."""
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], kind: str = "value") -> str:
-    """A table of texts: of the kind "value" they are broken where they are long, of the kind "number" nowhere."""
+    """A table of texts: of the kind "words" they are broken between words, "value" anywhere, "number" nowhere."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = ("".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from videoflow_tf.config import PARTS, VideoFlowConfig, help_of
 from videoflow_tf.files import read_json
+from videoflow_tf.metrics.results import in_words
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.report import html
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
+from videoflow_tf.training.validation import Validations
+from videoflow_tf.units import BITS_LABEL
 from videoflow_tf.workdir import latest_checkpoint, read_history, run_config
 
 _LONGEST_LIST = 16
 # Pictures that training drew; of those before the last only a few strips are shown.
 _TRAINING_PICTURE = re.compile(r"step-(\d+)_video-\d+$")
 _EARLIER_STEPS = 4
+# What a picture of a single video of a set of samples ends with.
+_VIDEO = re.compile(r"_video-(\d+)$")
+_SHOWN_VIDEOS = 4
 
 
 def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> str:
@@ -42,15 +49,16 @@ def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> st
         commands.insert(0, train_command(config, str(workdir)))
     for result in (results | protocols).values():
         commands += result_commands(result)
+    latest = latest_checkpoint(workdir)
+    step = 0 if latest is None else latest[1]
+    headlines = _headlines(workdir, results.values(), step)
     sections = {
-        "Training": _curves(workdir),
-        "Results": "".join(_results(results, folder / "eval") for folder in folders),
+        "Results": headlines + "".join(_results(results, folder / "eval") for folder in folders),
         "Samples": "".join(_samples(folder / "samples") for folder in folders),
+        "Training": _curves(workdir),
         "Configuration": _configuration(config),
         "Commands to repeat it": "<pre>" + escape("\n".join(dict.fromkeys(commands))) + "</pre>",
     }
-    latest = latest_checkpoint(workdir)
-    step = 0 if latest is None else latest[1]
     title = f"VideoFlow: {workdir.resolve().name}"
     height, width, channels = config.frame_shape
     kind = "pixels" if channels == 3 else "grey pixels"
@@ -64,62 +72,80 @@ def _curves(workdir: Path) -> str:
     return f'<div class="curves">{"".join(charts)}</div>' if charts else ""
 
 
+def _headlines(workdir: Path, results: Iterable[Any], step: int) -> str:
+    """A table of what was measured: the mean of every metric, but for sweeps, and the best of the validation split."""
+    best = Validations(workdir, step).best
+    rows = []
+    if best is not None:
+        where = f"validation split, the best of the training: step {best[0]:,}"
+        rows.append((BITS_LABEL.capitalize(), f"{best[1]:.4f}", where))
+    for result in results:
+        with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):  # No file of metrics.
+            rows += [_headline(result, name, step) for name in METRICS if name in result]
+    return html.table(rows, ("metric", "mean", "measured on"), "words") if rows else ""
+
+
+def _headline(metrics: dict[str, Any], name: str, step: int) -> tuple[str, str, str]:
+    values, where = in_words(metrics, name)
+    protocol = Protocol.of_metric(metrics, name)
+    if protocol.predictor is not None:
+        where += f"; of {protocol.predictor}"
+    elif protocol.step != step:
+        where += f"; at step {protocol.step:,}"
+    return METRICS[name].axis_label(), values.replace("+-", "\N{PLUS-MINUS SIGN}"), where
+
+
 def _results(results: dict[Path, Any], folder: Path) -> str:
-    """A table for every file in a folder, above the pictures that go by its name; then the other pictures."""
-    pictures = _pictures(folder)
+    """For every file in a folder the pictures that go by its name, and its numbers folded away; then other pictures."""
+    pictures = html.pictures(folder)
     parts = []
     for path in (path for path in results if path.parent == folder):
         own = [picture for picture in pictures if picture.stem == path.stem]
         pictures = [picture for picture in pictures if picture not in own]
         parts.append(f"<h3>{escape(path.stem.replace('_', ' '))}</h3>")
         parts += [html.figure(picture) for picture in own]
-        parts += [f"<p>{escape(text)}</p>" for text in _protocol_texts(results[path])]
         parts.append(_result_tables(results[path]))
     return "".join(parts + [html.figure(picture) for picture in pictures])
 
 
-def _protocol_texts(result: Any) -> list[str]:
-    """What was measured, in a line for each protocol in a file of metrics: the videos, samples and temperatures."""
-    texts: dict[str, list[str]] = {}
-    with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):  # No file of metrics.
-        for metrics in result.get("results", [result]):
-            for name in METRICS:
-                if name in metrics:
-                    names = texts.setdefault(Protocol.of_metric(metrics, name).videos_text, [])
-                    names += [] if name in names else [name]
-    return [f"{', '.join(names)}: {text}" for text, names in texts.items()]
-
-
 def _result_tables(result: Any) -> str:
-    """The numbers, and folded away below them how they were made."""
+    """The numbers, and how they were made, folded away."""
     leaves = [(name, _number(value)) for name, value in _flat(result)]
     how = [leaf for leaf in leaves if {"protocol", "argv"} & set(leaf[0].split(" / "))]
-    numbers = [leaf for leaf in leaves if leaf not in how]
-    tables = html.table(numbers, ("quantity", "value")) if numbers else ""
-    if how:
-        tables += f"<details><summary>Protocol</summary>{html.table(how, ('quantity', 'value'))}</details>"
-    return tables
+    parts = {"All numbers": [leaf for leaf in leaves if leaf not in how], "Protocol": how}
+    return "".join(html.folded(title, html.table(rows, ("quantity", "value"))) for title, rows in parts.items() if rows)
 
 
 def _samples(folder: Path) -> str:
-    """All pictures, but of those that training drew in passing only a few, folded away."""
+    """The pictures of the first videos of each set of samples; of those that training drew in passing only a few."""
     steps: dict[int, list[Path]] = {}
-    drawn = []
-    for picture in _pictures(folder):
+    drawn: dict[str, list[Path]] = {}
+    for picture in html.pictures(folder):
         match = _TRAINING_PICTURE.match(picture.stem)
         if match:
             steps.setdefault(int(match[1]), []).append(picture)
         else:
-            drawn.append(picture)
-    parts = [html.figure(picture) for picture in drawn]
+            drawn.setdefault(_VIDEO.sub("", picture.stem), []).append(picture)
+    parts = []
+    for pictures in drawn.values():
+        pictures.sort(key=_video_number)
+        shown = [picture for picture in pictures if _video_number(picture) < _SHOWN_VIDEOS]
+        parts += map(html.figure, shown)
+        if len(shown) < len(pictures):
+            parts.append(f"<p>Pictures of further videos are in {escape(str(folder))}.</p>")
     if steps:
         *earlier, last = sorted(steps)
-        parts += [f"<h3>While training, step {last:,}</h3>", *(html.figure(picture) for picture in steps[last])]
+        parts += [f"<h3>While training, step {last:,}</h3>", *map(html.figure, steps[last])]
         stride = -(-len(earlier) // _EARLIER_STEPS) or 1
         for step in earlier[::stride]:
-            strips = "".join(html.figure(picture) for picture in steps[step] if picture.suffix == ".png")
-            parts.append(f"<details><summary>Step {step:,}</summary>{strips}</details>")
+            parts.append(html.folded(f"Step {step:,}", html.figure(steps[step][0])))
     return "".join(parts)
+
+
+def _video_number(picture: Path) -> int:
+    """In the name of a picture of one video; 0 of a picture of several."""
+    match = _VIDEO.search(picture.stem)
+    return int(match[1]) if match else 0
 
 
 def _configuration(config: VideoFlowConfig) -> str:
@@ -132,14 +158,8 @@ def _configuration(config: VideoFlowConfig) -> str:
             value, usual = getattr(config, name), getattr(default, name)
             rows.append((name, str(value), str(usual) if value != usual else "", help_of(name)))
         table = html.table(rows, ("field", "value", "bair preset", "meaning"))
-        parts.append(f"<details><summary>{part.capitalize()}: {len(rows)} fields</summary>{table}</details>")
+        parts.append(html.folded(f"{part.capitalize()}: {len(rows)} fields", table))
     return "".join(parts)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """Strips before the animations of the same name."""
-    found = [path for path in folder.glob("*") if path.suffix in html.PICTURES and not path.name.startswith(".")]
-    return sorted(found, key=lambda path: (path.stem, path.suffix == ".gif"))
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:

@@ -51,10 +51,15 @@ class Validations:
         return self._begun and due and step not in self._bits
 
     @property
-    def best_step(self) -> int | None:
-        """The first of those with the fewest bits per pixel."""
+    def best(self) -> tuple[int, float] | None:
+        """The first step of those with the fewest bits per pixel, and these."""
         finite = {step: bits for step, bits in self._bits.items() if bits is not None}
-        return min(finite, key=finite.__getitem__, default=None)
+        return min(finite.items(), key=lambda item: item[1], default=None)
+
+    @property
+    def best_step(self) -> int | None:
+        """That of `best`."""
+        return None if self.best is None else self.best[0]
 
     def worse(self, most: int) -> bool:
         """Whether the last `most` or more were not better than one before them; never if `most` is 0."""
