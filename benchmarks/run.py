@@ -27,8 +27,6 @@ _HERE = Path(__file__).parent
 # Frames of a training clip, and frames to draw, where the command does not say.
 _TRAIN_FRAMES, _SAMPLE_FRAMES = 4, 20
 _TRAIN_BATCH, _SAMPLE_BATCH = 2, 1
-# Clips by which the batch is enlarged to see what one more takes.
-_MORE_CLIPS = 16
 
 # Fields of the configuration that may be changed from the command line.
 _CHANGEABLE = {"depth": int, "recompute": str, "precision": str}
@@ -102,10 +100,10 @@ def measure_memory(work: Work, args: argparse.Namespace) -> dict[str, Any]:
     work = _for_task(work, "train", args)
     for mode in modes:
         mode_work = dataclasses.replace(work, config=work.config.replace(recompute=mode))
-        larger = dataclasses.replace(mode_work, batch_size=work.batch_size + _MORE_CLIPS)
+        larger = dataclasses.replace(mode_work, batch_size=work.batch_size + args.more_clips)
         peaks, more = _in_new_process("train", mode_work), _in_new_process("train", larger)
         found |= _beyond_imports(peaks, imports, f"train_recompute_{mode}")
-        growth = (more["peak_gib"] - peaks["peak_gib"]) / _MORE_CLIPS
+        growth = (more["peak_gib"] - peaks["peak_gib"]) / args.more_clips
         found[f"train_recompute_{mode}_mib_per_clip"] = 1024 * growth
     found |= _sizes(work, "train_")
     work = _for_task(work, "sample", args)
@@ -184,11 +182,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--plain_tfp", action=argparse.BooleanOptionalAction, default=True, help="train: time plain TFP parts too"
     )
+    parser.add_argument("--more_clips", type=int, default=16, help="memory: clips that the second batch has more")
     parser.add_argument("--matmul_sizes", type=int, nargs="+", default=[1024, 2048, 4096], metavar="N")
     for name, kind in _CHANGEABLE.items():
         parser.add_argument(f"--{name}", type=kind, choices=choices_of(name), help="other than the config's")
     args = parser.parse_args(argv)
-    for name in ("num_frames", "batch_size", "repeats"):
+    for name in ("num_frames", "batch_size", "repeats", "more_clips"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(args, name)}")
     args.repeats = args.repeats or _REPEATS.get(args.what, 1)
