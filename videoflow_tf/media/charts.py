@@ -119,6 +119,6 @@ def finish(axes: Axes, x_label: str, y_label: str, whole_numbers: bool = True) -
     """Labels the axes of a diagram and gives it its looks. `whole_numbers`: those alone are marked on the x axis."""
     axes.set(xlabel=x_label, ylabel=y_label)
     if whole_numbers:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -13,6 +13,7 @@ _LABELS = {
     "bits_per_pixel": BITS_LABEL,
     "gradient_norm": "norm of the gradient",
     "learning_rate": "learning rate",
+    "skipped_steps": "skipped steps",
 }
 
 

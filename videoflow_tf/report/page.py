@@ -28,6 +28,7 @@ _EARLIER_STEPS = 4
 # What a picture of a single video of a set of samples ends with.
 _VIDEO = re.compile(r"_video-(\d+)$")
 _SHOWN_VIDEOS = 4
+_PLUS_MINUS = "\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}"
 
 
 def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> str:
@@ -92,7 +93,7 @@ def _headline(metrics: dict[str, Any], name: str, step: int) -> tuple[str, str, 
         where += f"; of {protocol.predictor}"
     elif protocol.step != step:
         where += f"; at step {protocol.step:,}"
-    return METRICS[name].axis_label(), values.replace("+-", "\N{PLUS-MINUS SIGN}"), where
+    return METRICS[name].axis_label(), values.replace(" +- ", _PLUS_MINUS), where
 
 
 def _results(results: dict[Path, Any], folder: Path) -> str:
@@ -130,8 +131,10 @@ def _samples(folder: Path) -> str:
     for pictures in drawn.values():
         pictures.sort(key=_video_number)
         shown = [picture for picture in pictures if _video_number(picture) < _SHOWN_VIDEOS]
+        if shown[-1].stem.endswith("_grid"):
+            shown = shown[-1:]  # The PNG beside an animation is its last frame.
         parts += map(html.figure, shown)
-        if len(shown) < len(pictures):
+        if _video_number(pictures[-1]) >= _SHOWN_VIDEOS:
             parts.append(f"<p>Pictures of further videos are in {escape(str(folder))}.</p>")
     if steps:
         *earlier, last = sorted(steps)
