@@ -24,7 +24,9 @@ _STRATEGY = flags.DEFINE_enum(
 )
 _DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")
 _JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training step with XLA.")
-_INIT_FROM = cli.define_path("init_from", None, "Folder of a run of the same architecture: a new run's first weights.")
+_INIT_FROM = cli.define_path(
+    "init_from", None, "A run of the same architecture, or a trained model by name: first weights of a new run."
+)
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     LATEST,
