@@ -12,9 +12,18 @@ from tests.conftest import TINY
 from tests.data.test_video_folder import save
 from tests.videos import mixed_folder
 from videoflow_tf.config import PRESETS
-from videoflow_tf.data import describe_data, eval_videos, num_eval_videos, prepare_videos, train_clips
+from videoflow_tf.data import (
+    describe_data,
+    eval_videos,
+    num_eval_videos,
+    prepare_videos,
+    reading_fault,
+    tfds_videos,
+    train_clips,
+)
 from videoflow_tf.data.source import open_source
 from videoflow_tf.data.tfds_videos import without_warnings
+from videoflow_tf.errors import UserError
 from videoflow_tf.media.fitting import fit_frames
 
 
@@ -178,3 +187,25 @@ def test_mistakes_of_preparing(tmp_path, arguments, words):
     save(tmp_path / "videos", 3, 4, 5)
     with refused(words):
         prepare_videos.prepare(*(argument.format(tmp_path) for argument in arguments))
+
+
+@pytest.mark.parametrize("length", [6, None], ids=["of one length", "of any length"])
+def test_any_byte_that_is_changed_is_found(tmp_path, length):
+    """Where lengths differ all videos are looked at when the dataset is opened, else each when it is read."""
+    (video,) = movies(1, length=6, shape=(8, 8, 3))
+    splits = dict.fromkeys(("train", "validation", "test"), [{"v": video}] * 2)
+    write(tmp_path, "m", {"v": tfds.features.Video(shape=(length, 8, 8, 3))}, **splits)
+    (shard,) = tmp_path.rglob("*test.tfrecord*")
+    content, config = shard.read_bytes(), TINY.replace(dataset="tfds:m")
+    size = len(content) // 2
+    for place in (1, 9, size // 2, size - 5, size - 1):  # The length, its checksum, the record, its end, its checksum.
+        for start in (0, size):
+            changed = bytearray(content)
+            changed[start + place] ^= 16
+            shard.write_bytes(changed)
+            tfds_videos._records.cache_clear()
+            tfds_videos._lengths.cache_clear()
+            with pytest.raises((UserError, tf.errors.OpError)) as caught:
+                whole(config, tmp_path, "test", 6)
+            said = reading_fault(caught.value) if isinstance(caught.value, tf.errors.OpError) else str(caught.value)
+            assert said.startswith(f"{shard} is damaged: bring back a whole copy of it, or remove {shard.parent} and")

@@ -342,12 +342,11 @@ def flip_bytes(path):
 
 
 _UNREADABLE = "m-train.tfrecord.* cannot be read any more: No such file or directory; bring it back"
-_CHANGED = "m-train.tfrecord.* has changed since it was opened; bring it back"
-_DAMAGED = "a video cannot be read any more, its file is damaged: "  # In the decoder's words.
+_DAMAGED = "m-train.tfrecord.* is damaged: bring back a whole copy of it, or remove .*/m/1.0.0 and prepare"
 GONE = {
     "deleted": (lambda path: path.unlink(), _UNREADABLE),
-    "cut short": (lambda path: path.write_bytes(b""), _CHANGED),
-    "damaged": (flip_bytes, f"({_DAMAGED}|{_CHANGED})"),
+    "cut short": (lambda path: path.write_bytes(b""), _DAMAGED),
+    "damaged": (flip_bytes, _DAMAGED),
 }
 
 

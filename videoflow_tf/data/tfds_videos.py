@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from tensorflow.python.lib.io import tf_record
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.stored import StoredVideos
@@ -164,52 +165,53 @@ def parse(features: Any, feature: str, record: tf.Tensor) -> tf.Tensor:
 class Records:
     """Where the records of TFRecord files lie, to be read in any order."""
 
-    def __init__(self, paths: tuple[str, ...], files: np.ndarray, places: np.ndarray) -> None:
-        """`files`: int [N], which of the paths; `places`: int64 [N, 2], offsets and lengths in bytes."""
-        self._paths, self._files, self._places = paths, files, places
+    def __init__(self, paths: tuple[str, ...], files: np.ndarray, offsets: np.ndarray) -> None:
+        """`files`: int [N], which of the paths; `offsets`: int64 [N], in bytes."""
+        self._paths, self._files, self._offsets = paths, files, offsets
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, part: slice) -> Records:
-        return Records(self._paths, self._files[part], self._places[part])
+        return Records(self._paths, self._files[part], self._offsets[part])
 
     def read(self, index: int) -> bytes:
-        """The record of that number; `UserError` if it is no longer where it was."""
-        path, (offset, length) = self._paths[self._files[index]], self._places[index].tolist()
+        """The record of that number; `UserError` if it is no longer where it was, or not as its checksum says."""
+        path = self._paths[self._files[index]]
         try:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                content = os.pread(descriptor, _HEADER + length, offset - _HEADER)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
+            return tf_record.tf_record_random_reader(path).read(int(self._offsets[index]))[0]
+        except (tf.errors.DataLossError, IndexError):
+            raise _damaged(path) from None
+        except tf.errors.OpError as error:
             raise UserError(
-                f"{path} cannot be read any more: {error.strerror}; bring it back, or prepare the dataset again"
+                f"{path} cannot be read any more: {error.message.split('; ')[-1]}; bring it back, or prepare the "
+                "dataset again"
             ) from None
-        if len(content) < _HEADER + length or struct.unpack_from("<Q", content) != (length,):
-            raise UserError(f"{path} has changed since it was opened; bring it back, or prepare the dataset again")
-        return content[_HEADER:]
+
+
+def _damaged(path: str) -> UserError:
+    return UserError(
+        f"{path} is damaged: bring back a whole copy of it, or remove {Path(path).parent} and prepare the dataset again"
+    )
 
 
 @functools.lru_cache(maxsize=16)
 def _records(paths: tuple[str, ...]) -> Records:
     """All records of some files, one after the other."""
-    files, places = [], []
+    files, offsets = [], []
     for number, path in enumerate(paths):
         if not os.path.getsize(path):
             continue
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             offset = 0
             while offset + _HEADER <= len(content):
-                (length,) = struct.unpack_from("<Q", content, offset)
-                offset += _HEADER
                 files.append(number)
-                places.append((offset, length))
-                offset += length + _FOOTER
+                offsets.append(offset)
+                (length,) = struct.unpack_from("<Q", content, offset)
+                offset += _HEADER + length + _FOOTER
             if offset != len(content):
-                raise UserError(f"{path} is damaged; prepare the dataset again")
-    return Records(paths, np.array(files, np.int64), np.array(places, np.int64).reshape(-1, 2))
+                raise _damaged(path)
+    return Records(paths, np.array(files, np.int64), np.array(offsets, np.int64))
 
 
 @functools.lru_cache(maxsize=16)
@@ -220,11 +222,17 @@ def _lengths(folder: Path, feature: str, split: str) -> np.ndarray:
     num_frames = builder.info.features.get_tensor_info()[feature].shape[0]
     if num_frames is not None:
         return np.full(info.num_examples, num_frames, np.int64)
-    records = tf.data.TFRecordDataset([str(path) for path in info.filepaths])
-    counts = records.map(
-        lambda record: tf.size(parse(builder.info.features, feature, record), tf.int64), tf.data.AUTOTUNE
-    )
-    return np.fromiter(counts.as_numpy_iterator(), np.int64)
+    counts = []
+    for path in map(str, info.filepaths):
+        records = tf.data.TFRecordDataset(path)
+        of_file = records.map(
+            lambda record: tf.size(parse(builder.info.features, feature, record), tf.int64), tf.data.AUTOTUNE
+        )
+        try:
+            counts += of_file.as_numpy_iterator()
+        except tf.errors.OpError as error:
+            raise _damaged(path) from error
+    return np.array(counts, np.int64)
 
 
 def _find_feature(features: Any, wanted: str | None, name: str) -> str:
