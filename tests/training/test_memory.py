@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from tests.conftest import TINY
-from videoflow_tf import VideoFlow
+from videoflow_tf import VideoFlow, data
 from videoflow_tf.training import callbacks, export
 from videoflow_tf.training.train import train
 
@@ -37,6 +37,24 @@ def test_a_model_goes_with_all_its_graphs(make_video):
     assert graphs() == before
 
 
+def test_data_leave_no_graphs(tmp_path):
+    """Training opens them anew at every validation."""
+    for i in range(3):
+        for split in ("train", "validation", "test"):
+            (tmp_path / split).mkdir(exist_ok=True)
+            np.save(tmp_path / split / f"{i}.npy", np.zeros([4, 8, 8, 3], np.uint8))
+
+    def use() -> None:
+        for config, data_dir in ((TINY, None), (TINY.replace(dataset="videos"), str(tmp_path))):
+            next(iter(data.train_clips(config, data_dir, batch_size=2, start_step=3)))
+            assert len(list(data.eval_videos(config, data_dir, "test", num_videos=2))) == 2
+
+    use()
+    before = graphs()
+    use()
+    assert graphs() == before
+
+
 @pytest.mark.slow
 def test_shapes_of_a_sample_leave_no_more_than_a_few_graphs(make_model, make_video):
     model, video = make_model("float32", levels=1), make_video()
@@ -50,16 +68,16 @@ def test_shapes_of_a_sample_leave_no_more_than_a_few_graphs(make_model, make_vid
 
 @pytest.mark.slow
 def test_two_thousand_steps_take_no_more_memory_than_two_hundred(tmp_path, monkeypatch):
-    resident = {}
+    resident, kept = {}, {}
     shown = callbacks.ShowProgress.on_train_batch_end
 
     def measure(self, batch, logs):
         shown(self, batch, logs)
         if (step := int(self.model.step.numpy())) in (200, 2000):
-            gc.collect()
+            kept[step] = graphs()
             resident[step] = psutil.Process().memory_info().rss
 
     monkeypatch.setattr(callbacks.ShowProgress, "on_train_batch_end", measure)
     monkeypatch.setattr(export, "export_workdir", lambda workdir: None)
     train(TINY.replace(train_steps=2000, checkpoint_every=100, eval_every=100), tmp_path)
-    assert resident[2000] < 1.05 * resident[200]
+    assert kept[2000] == kept[200] and resident[2000] < 1.05 * resident[200]

@@ -58,6 +58,15 @@ class Source(abc.ABC):
         return "generated, any number of videos"
 
 
+def numbers_from(start: int) -> tf.data.Dataset:
+    """`start`, `start` + 1 and so on without end: int64 [].
+
+    As `tf.data.Dataset.counter`, which leaves a graph in the process for good each time.
+    """
+    numbers = tf.data.Dataset.range(start, tf.int64.max)
+    return numbers.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
 def open_source(config: VideoFlowConfig, data_dir: str | Path | None) -> Source:
     """The source that `config.dataset` names.
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.data.source import Source
+from videoflow_tf.data.source import Source, numbers_from
 from videoflow_tf.errors import UserError
 
 _ORDER, _PATCH = range(2)  # What a seed is for.
@@ -56,7 +56,7 @@ class StoredVideos(Source):
             video, start = tf.numpy_function(patch, [number], (tf.int64, tf.int64))
             return self._clip("train", tf.ensure_shape(video, []), tf.ensure_shape(start, []), num_frames)
 
-        numbers = tf.data.Dataset.counter(start_step * batch_size)
+        numbers = numbers_from(start_step * batch_size)
         return numbers.map(clip, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
 
     def num_videos(self, split: str, num_frames: int) -> int:
