@@ -6,7 +6,7 @@ import importlib.util
 
 from videoflow_tf.errors import UserError
 
-_EXTRAS = {"av": "video", "huggingface_hub": "hub", "tensorflow_datasets": "datasets"}
+_EXTRAS = {"av": "video", "gradio": "explore", "huggingface_hub": "hub", "tensorflow_datasets": "datasets"}
 
 
 def is_installed(package: str) -> bool:
