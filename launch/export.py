@@ -7,14 +7,12 @@ and a model card with the figures of W/eval. Every command takes it as --workdir
 import cli
 from absl import flags
 
-from videoflow_tf.arguments import LATEST
+from videoflow_tf.arguments import CHECKPOINT_HELP, LATEST
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run.", required=True)
 _OUTPUT_DIR = cli.define_path("output_dir", None, "Folder to write export/ or hub/ to instead of the run's own.")
 _FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model", "hub"], "What to write.")
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", LATEST, "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
-)
+_CHECKPOINT = flags.DEFINE_string("checkpoint", LATEST, CHECKPOINT_HELP)
 
 
 def main() -> None:

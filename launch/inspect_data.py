@@ -9,9 +9,10 @@ from pathlib import Path
 
 import cli
 
+from videoflow_tf.arguments import DATA_DIR_HELP
 from videoflow_tf.config import VideoFlowConfig
 
-_DATA_DIR = cli.define_path("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
+_DATA_DIR = cli.define_path("data_dir", None, DATA_DIR_HELP)
 _OUTPUT_DIR = cli.define_path("output_dir", "runs/inspect_data", "Folder to write the picture to.")
 cli.define_config_flags()
 

@@ -61,10 +61,11 @@ class Chromium:
         os.close(self._read)
         shutil.rmtree(self._profile, ignore_errors=True)
 
-    def open(self, path: Path) -> None:
-        """Opens a local file."""
-        self._send("Page.navigate", url=path.resolve().as_uri())
-        self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
+    def open(self, page: Path | str) -> None:
+        """Opens a local file, or the page at an address."""
+        url = page if isinstance(page, str) else page.resolve().as_uri()
+        self._send("Page.navigate", url=url)
+        self.wait_for(f"document.readyState === 'complete' && location.protocol === '{url.partition('/')[0]}'")
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
@@ -96,6 +97,12 @@ class Chromium:
         x, y = self._middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def choose_files(self, selector: str, *paths: Path) -> None:
+        """Chooses files in an `<input type="file">`."""
+        root = self._send("DOM.getDocument")["root"]["nodeId"]
+        node = self._send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._send("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
 
     def screenshot(self, path: Path, whole_page: bool = False) -> None:
         """Writes what is to be seen as a PNG."""

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
 LATEST = "latest"
+DATA_DIR_HELP = "Folder of the dataset: prepared, or videos; none for shapes."
+CHECKPOINT_HELP = "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
 _LONGEST_NAME = 60
 
 
@@ -70,11 +72,9 @@ class RunArguments(Arguments):
     """Which run, and on what data."""
 
     workdir: str | Path = dataclasses.field(metadata={"help": "Folder of the run.", "path": True})
-    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.", path=True)
+    data_dir: str | None = argument(None, DATA_DIR_HELP, path=True)
     output_dir: str | None = argument(None, "Folder to write to instead of the run's own.", path=True)
-    checkpoint: str | int = argument(
-        LATEST, "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
-    )
+    checkpoint: str | int = argument(LATEST, CHECKPOINT_HELP)
 
     @property
     def results_dir(self) -> Path:

@@ -11,7 +11,7 @@ from tests.checks import run_python
 from videoflow_tf.config import PARTS, VideoFlowConfig
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("train", "evaluate", "sample", "export", "interpolate", "anomaly", "report")
+COMMANDS = ("train", "evaluate", "sample", "export", "interpolate", "anomaly", "explore", "report")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

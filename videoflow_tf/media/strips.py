@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +182,13 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
 
 
 def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
-    """Writes uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second.
+    """Writes what `gif` gives."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(gif(frames, frames_per_second))
+
+
+def gif(frames: np.ndarray, frames_per_second: float = 5.0) -> bytes:
+    """uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second.
 
     All frames share their 256 colours, so that what does not move is stored once; up to so many are kept exactly.
     """
@@ -193,8 +200,9 @@ def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.
     # Of many, the second keeps those of small things, and is the smaller and the faster.
     film = film.quantize(_GIF_COLOURS, Image.Quantize.MEDIANCUT if few else Image.Quantize.FASTOCTREE)
     first, *rest = [film.crop((0, t * height, width, (t + 1) * height)) for t in range(count)]
-    with atomic_path(path) as temporary:
-        first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    return file.getvalue()
 
 
 def save_mp4(path: str | Path, frames: np.ndarray, frames_per_second: int = 5) -> None:

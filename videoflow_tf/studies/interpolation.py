@@ -62,8 +62,7 @@ def interpolate(
 ) -> Interpolation:
     """Decodes points evenly spaced on the line between the latents of two frames.
 
-    The latents that do not change stay those of the first frame. The pixels are dequantised to the middles of their
-    bins, so that a frame's round trip through the flow is that frame.
+    The latents that do not change stay those of the first frame.
 
     Args:
       model: a trained model.
@@ -78,7 +77,7 @@ def interpolate(
         is not finite.
     """
     _check(model.config, num_steps, levels, channel_rank)
-    latents = model.encode(ends[None], tf.fill([1, *ends.shape], 0.5))
+    latents = exact_latents(model, ends[None])
     weights = tf.reshape(tf.linspace(tf.cast(0, model.float_dtype), 1, num_steps), [1, num_steps, 1, 1, 1])
     between, channels = [], {}
     for level, z in enumerate(latents):
@@ -92,6 +91,14 @@ def interpolate(
     frames = model.decode(between)
     check_finite(frames[0].numpy(), "frame {} between the two", first=1)
     return Interpolation(model.quantize(frames)[0].numpy(), ends, channels)
+
+
+def exact_latents(model: VideoFlow, videos: np.ndarray) -> list[tf.Tensor]:
+    """`model.encode` of uint8 [B, T, H, W, C], the pixels dequantised to the middles of their bins.
+
+    A frame's round trip through the flow is then that frame.
+    """
+    return model.encode(videos, tf.fill(videos.shape, 0.5))
 
 
 def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:

@@ -1,0 +1,31 @@
+"""Serves a page to look at a trained model: python launch/explore.py --workdir=W [--data_dir=D] [--port=7860].
+
+Choose a clip of the test split or upload one; draw futures at any temperature, watch them beside the real one, slide
+between two of them in the space of the latents, and read bits per pixel by frame. The page is for this machine alone,
+http://127.0.0.1:7860, and needs no network; without the dataset it takes uploads alone. Writes nothing.
+"""
+
+import cli
+
+from videoflow_tf.explorer.arguments import ExploreArguments
+from videoflow_tf.workdir import run_config
+
+cli.define_flags(ExploreArguments)
+
+
+def main() -> None:
+    arguments = cli.arguments_from_flags(ExploreArguments)
+    config = run_config(arguments.workdir)
+    cli.load_tensorflow()
+    from bijectors import fast_forms
+    from videoflow_tf.data.source import dataset_class
+    from videoflow_tf.explorer.serve import serve
+
+    if arguments.data_dir is not None or not dataset_class(config).needs_data_dir:
+        cli.announce_data(config, arguments.data_dir)
+    fast_forms.one_core_an_operation()
+    serve(arguments)
+
+
+if __name__ == "__main__":
+    cli.run(main)

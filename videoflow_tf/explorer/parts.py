@@ -1,0 +1,110 @@
+"""The parts of the page that show something, as HTML; pictures are in the HTML itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from videoflow_tf.explorer.futures import REAL, Between, Futures
+from videoflow_tf.media import strips
+from videoflow_tf.media.charts import Curve, line_chart, svg
+from videoflow_tf.report.html import table
+from videoflow_tf.units import BITS_LABEL
+
+STYLE = """
+.clips { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: 0.75rem; }
+.clips.way { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+.clips figure { margin: 0; max-width: 17rem; } .clips figcaption { font-weight: 600; }
+.clips img { width: 100%; height: auto; }
+.chart svg { width: 100%; max-width: 40rem; height: auto; }
+.part h1 { margin: 0; font-size: 1.5rem; font-weight: 600; }
+.part h2 { margin: 0 0 0.5rem; font-size: 1.2rem; font-weight: 600; }
+.part table { display: block; overflow-x: auto; border-collapse: collapse; margin-top: 0.75rem; }
+.part td, .part th { padding: 0.15rem 0.8rem 0.15rem 0; text-align: right; white-space: nowrap; }
+.part td:first-child, .part th:first-child { text-align: left; }
+.part td { font-variant-numeric: tabular-nums; }
+.part .note { margin: 0.4rem 0; overflow-wrap: anywhere; opacity: 0.8; }
+.part .fault { overflow-wrap: anywhere; color: #c62828; font-weight: 600; }
+.given { color: #285adc; } .generated { color: #d22828; } .real { color: #828282; }
+"""
+_COLOURS = (
+    '<p class="note">Borders: <b class="given">blue</b> are frames given, <b class="real">grey</b> is what really '
+    'came, <b class="generated">red</b> is generated.</p>'
+)
+_INCHES = (4.8, 3.2)  # Small: on a phone they are shown smaller still, letters included.
+
+
+def header(title: str, about: str) -> str:
+    """What the page is about."""
+    return f'<div class="part"><h1>{escape(title)}</h1><p class="note">{escape(about)}</p></div>'
+
+
+def fault(message: str) -> str:
+    """What is wrong, in the place of what was asked for."""
+    return f'<div class="part"><p class="fault" role="alert">{escape(message)}</p></div>'
+
+
+def chosen_clip(context: np.ndarray, future: np.ndarray | None, notes: Sequence[str]) -> str:
+    """A clip that nothing has been drawn for; context uint8 [K, H, W, C], future [N, H, W, C]."""
+    future = context[:0] if future is None else future
+    clips = [(REAL, future)] if len(context) + len(future) else []
+    return _part("The clip", _moving(context, clips), _notes(notes))
+
+
+def drawn_futures(drawn: Futures) -> str:
+    """The real future beside the samples, moving."""
+    moving = _moving(drawn.context, drawn.clips.items())
+    return _part(f"Futures at temperature {drawn.temperature:g}", moving, _COLOURS, _notes(drawn.notes))
+
+
+def way_between(between: Between, weight: float) -> str:
+    """Two futures and what lies between them, all moving."""
+    drawn, (first, last) = between.futures, between.labels
+    clips = [(first, drawn.clips[first]), (f"at {weight:.2f}", between.at(weight)), (last, drawn.clips[last])]
+    moving = _moving(drawn.context, clips, "clips way")
+    return _part(f"Between two futures at temperature {drawn.temperature:g}", moving)
+
+
+def bits_by_frame(drawn: Futures, bits: Mapping[str, np.ndarray]) -> str:
+    """Bits per pixel of every frame that is scored: a chart, and a table of the numbers."""
+    last = len(drawn.context) + len(next(iter(drawn.clips.values())))
+    numbers = [*range(last - len(next(iter(bits.values()))) + 1, last + 1)]
+    chart = line_chart(
+        {label: Curve(numbers, of_one) for label, of_one in bits.items()}, "frame", BITS_LABEL, inches=_INCHES
+    )
+    rows = [[label, *(f"{b:.3f}" for b in (of_one.mean(), *of_one))] for label, of_one in bits.items()]
+    numbers_table = table(rows, ["future", "mean", *(f"frame {number}" for number in numbers)], "number")
+    title = f"{BITS_LABEL.capitalize()} by frame, futures at temperature {drawn.temperature:g}"
+    return _part(title, f'<div class="chart">{svg(chart)}</div>', numbers_table)
+
+
+def _moving(context: np.ndarray, clips: Iterable[tuple[str, np.ndarray]], kind: str = "clips") -> str:
+    """Futures after their context by their labels, moving side by side, in step, and enlarged."""
+    pictures = {label: base64.b64encode(_gif(context, label, clip)).decode() for label, clip in clips}
+    # A browser lets a picture that it shows already go on where it is: here none is one of another group.
+    group = hashlib.sha256("".join(pictures.values()).encode()).hexdigest()[:12]
+    figures = (
+        f"<figure><figcaption>{escape(label)}</figcaption>"
+        f'<img alt="{escape(label)}, moving" src="data:image/gif;group={group};base64,{picture}"></figure>'
+        for label, picture in pictures.items()
+    )
+    return f'<div class="{kind}">{"".join(figures)}</div>'
+
+
+def _gif(context: np.ndarray, label: str, clip: np.ndarray) -> bytes:
+    colours = [strips.CONTEXT] * len(context) + [strips.REAL if label == REAL else strips.GENERATED] * len(clip)
+    frames = np.concatenate([context, clip])[:, None]
+    cells = [strips.Row("", frame, [colour]) for frame, colour in zip(frames, colours, strict=True)]
+    return strips.gif(np.stack([strips.film([cell], [f"frame {t}"]) for t, cell in enumerate(cells, 1)]))
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+
+
+def _part(title: str, *parts: str) -> str:
+    return f'<section class="part"><h2>{escape(title)}</h2>{"".join(parts)}</section>'
