@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.checks import refused
 from videoflow_tf.config import PARTS, PRESETS
-from videoflow_tf.data import eval_videos, init_clips, num_eval_videos, train_clips
+from videoflow_tf.data import eval_videos, init_clips, load_videos, num_eval_videos, train_clips
 from videoflow_tf.data.source import Source, fitting_dataset
 from videoflow_tf.registry import DATASETS
 
@@ -127,3 +127,9 @@ def test_clips_need_videos_that_are_long_enough(bair_dir):
 def test_mistakes(call, words):
     with refused(words):
         call()
+
+
+def test_videos_in_memory_are_those_of_the_split(source):
+    videos = load_videos(*source, "test", num_videos=1, num_frames=4)
+    (expected,) = eval_videos(*source, "test", num_videos=1, num_frames=4).as_numpy_iterator()
+    np.testing.assert_array_equal(videos, expected["video"][None])

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.checks import refused
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import strips
+from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.studies.arguments import SampleArguments
 from videoflow_tf.studies.samples import sample_futures, save_futures, similarity
@@ -59,6 +61,18 @@ def test_from_python(workdir):
         "seed": 4,
         "step": 6,
     }
+
+
+def test_a_failure_in_the_middle_stands_on_a_line_of_its_own(make_model, monkeypatch, capsys):
+    def batches(self, context, num_frames, *_):
+        yield [0], np.zeros([1, num_frames, *context.shape[1:]], np.uint8)
+        raise UserError("no more")
+
+    monkeypatch.setattr(FutureSampler, "batches", batches)
+    with refused("no more"):
+        sample(make_model("float32", frame_size=16), num_frames=2, num_samples=3)
+    shown = capsys.readouterr().out
+    assert "1/3" in shown and shown.endswith("\n")
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def test_gif_keeps_few_colours_exactly_and_of_many_those_of_small_things(tmp_pat
     rng = np.random.default_rng(0)
     few = rng.integers(0, 256, [200, 3], dtype=np.uint8)[rng.integers(0, 200, [4, 32, 32])]
     strips.save_gif(tmp_path / "few.gif", few)
+    assert (tmp_path / "few.gif").read_bytes() == strips.gif(few)
     np.testing.assert_array_equal(read_gif(tmp_path / "few.gif"), few)
     many = rng.integers(90, 160, [4, 64, 64, 3], dtype=np.uint8)
     many[:, 10:14, 10:14] = [0, 250, 0]

@@ -95,6 +95,14 @@ def eval_videos(
     return indexed.prefetch(tf.data.AUTOTUNE)
 
 
+def load_videos(
+    config: VideoFlowConfig, data_dir: str | None, split: str, *, num_videos: int, num_frames: int | None = None
+) -> np.ndarray:
+    """The first videos of a split in memory: uint8 [num_videos, num_frames, H, W, C]; see `eval_videos`."""
+    videos = eval_videos(config, data_dir, split, num_videos=num_videos, num_frames=num_frames)
+    return np.stack([element["video"] for element in videos.as_numpy_iterator()])
+
+
 def num_eval_videos(config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int | None = None) -> int:
     """How many videos `eval_videos` gives for the same arguments; raises as it does."""
     return _num_eval_videos(open_source(config, data_dir), split, num_videos, config.num_eval_frames)

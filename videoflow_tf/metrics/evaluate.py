@@ -13,7 +13,7 @@ import numpy as np
 from videoflow_tf import data
 from videoflow_tf.arguments import takes
 from videoflow_tf.errors import UserError
-from videoflow_tf.media.progress import progress_bar
+from videoflow_tf.media.progress import on_own_line, progress_bar
 from videoflow_tf.metrics import results
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.fvd import FVD
@@ -248,11 +248,8 @@ def measure_samples(
         known = {path: load(path) for path in paths}
         missing = {path: metric for path, metric in zip(paths, metrics, strict=True) if known[path] is None}
         if missing:
-            try:
+            with on_own_line():
                 numbers, samples = clip.draw(max(metric.num_samples for metric in missing.values()))
-            except UserError:
-                print()  # The message stands on a line of its own, not behind the progress bar.
-                raise
             for path, metric in missing.items():
                 last = metric.num_samples - 1
                 if numbers[last] > last:

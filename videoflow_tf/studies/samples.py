@@ -16,7 +16,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media import strips
-from videoflow_tf.media.progress import progress_bar
+from videoflow_tf.media.progress import on_own_line, progress_bar
 from videoflow_tf.metrics.metric import Clips
 from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
@@ -108,11 +108,12 @@ def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_futur
     sampler, lost = FutureSampler(predictor), 0
     for i in range(len(videos)):
         done = 0
-        for numbers, batch in sampler.batches(context[i], num_frames, protocol.temperature, seed, i, count):
-            last = numbers[-1]
-            samples[i, done : done + len(batch)] = batch
-            done += len(batch)
-            bar.add(len(batch))
+        with on_own_line():
+            for numbers, batch in sampler.batches(context[i], num_frames, protocol.temperature, seed, i, count):
+                last = numbers[-1]
+                samples[i, done : done + len(batch)] = batch
+                done += len(batch)
+                bar.add(len(batch))
         lost += last + 1 - count
     if lost:
         print(f"warning: {lost} sample{'s' * (lost > 1)} not finite: left out, others drawn instead", file=sys.stderr)
@@ -186,8 +187,7 @@ def _videos(
 
     def read(num_frames: int) -> np.ndarray:
         how = {"num_videos": arguments.num_videos, "num_frames": num_frames}
-        videos = data.eval_videos(config, arguments.data_dir, arguments.split, **how)
-        return np.stack([element["video"] for element in videos.as_numpy_iterator()])
+        return data.load_videos(config, arguments.data_dir, arguments.split, **how)
 
     try:
         return read(config.num_context + arguments.num_frames), where

@@ -97,8 +97,7 @@ class Validator:
         self._writer = tf.summary.create_file_writer(str(folder)) if self._chief else None
         self._watchers: list[tf_keras.callbacks.Callback] = [StopOnRequest(signals)]
         if self._chief:
-            clips = data.eval_videos(model.config, data_dir, "validation", num_videos=1)
-            clip = next(clips.as_numpy_iterator())["video"]
+            (clip,) = data.load_videos(model.config, data_dir, "validation", num_videos=1)
             self._watchers.append(WatchInvertibility(clip, self._writer))
 
     def validate(self, step: int) -> None:
