@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,16 +10,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.checks import ROOT
 from tests.conftest import TINY, write_flags
 from tests.training.stored import stored_curve, stored_values
+from videoflow_tf.data import prepare_videos, train_clips
 from videoflow_tf.files import read_json
 from videoflow_tf.training import export
+from videoflow_tf.training.strategies import make_strategy, shard_data
 from videoflow_tf.training.train import train
 from videoflow_tf.workdir import latest_checkpoint, read_history
 
@@ -27,6 +32,17 @@ _PRIOR = {"latent_encoder": "pointwise", "latent_skip": False, "num_past_latents
 _STEPS = {"train_steps": 20, "checkpoint_every": 5, "eval_every": 10}
 CONFIG = TINY.replace(**_FRAMES, **_PRIOR, **_STEPS, levels=1, batch_size=2, init_batch_size=4)
 _TWO, _FOUR = CONFIG, CONFIG.replace(batch_size=4)
+
+
+def _batches_from(folder: Path, shared: Callable[[tf.data.Dataset], Iterable[tf.Tensor]]) -> dict[str, np.ndarray]:
+    """Five batches of four clips from each source and two steps on, or what a process gets of them."""
+    found = {}
+    for dataset, data_dir in (("shapes", None), ("videos", folder / "videos"), ("tfds:mine", folder / "data")):
+        for step in (0, 7):
+            config = CONFIG.replace(dataset=dataset)
+            batches = shared(shard_data(train_clips(config, data_dir, batch_size=4, start_step=step)))
+            found[f"{dataset}_{step}"] = np.stack(list(itertools.islice(batches, 5)))
+    return found
 
 
 class Workers:
@@ -95,6 +111,26 @@ def test_two_workers_train_as_one_process_on_the_joined_batch_and_one_of_them_wr
 
 
 @pytest.mark.slow
+def test_two_workers_share_the_batches_of_one(tmp_path):
+    """Of shapes, of a folder and of a prepared set, from the start and in the middle of an epoch."""
+    videos = [np.random.default_rng(i).integers(0, 256, (6, 8, 8, 3), np.uint8) for i in range(9)]
+    (tmp_path / "videos").mkdir()
+    for i, video in enumerate(videos):
+        np.save(tmp_path / "videos" / f"{i}.npy", video)
+    prepare_videos.prepare(tmp_path / "videos", tmp_path / "data", "mine", frame_size=8)
+    with Workers(__file__, tmp_path, "read") as workers:
+        ended = workers.end()
+    assert [status for status, _, _ in ended] == [0, 0], ended
+    first, second = (np.load(tmp_path / f"worker{index}.npz") for index in range(2))
+    expected = _batches_from(tmp_path, lambda batches: batches)
+    assert first.keys() == second.keys() == expected.keys() and len(expected) == 6
+    for name, batches in expected.items():
+        np.testing.assert_array_equal(np.concatenate([first[name], second[name]], axis=1), batches)
+        assert first[name].shape == (5, 2, 2, 8, 8, 3)
+    np.testing.assert_array_equal(expected["videos_0"], expected["tfds:mine_0"])
+
+
+@pytest.mark.slow
 def test_a_worker_that_is_killed_ends_the_others_which_go_on_when_all_are_started_again(tmp_path):
     flags = write_flags(_TWO, tmp_path / "two.flags")
     workdir = tmp_path / "run"
@@ -137,6 +173,19 @@ def test_all_stop_after_the_same_step_when_one_is_asked_to(tmp_path, index):
         assert output.splitlines()[-1].endswith(f"training goes on from step {saved}, which is saved")
 
 
+def _read(folder: Path) -> None:
+    """As a worker."""
+    strategy = make_strategy("multi_worker")
+
+    def own(batches: tf.data.Dataset) -> Iterable[tf.Tensor]:
+        return (strategy.experimental_local_results(b)[0] for b in strategy.experimental_distribute_dataset(batches))
+
+    np.savez(folder / f"worker{strategy.cluster_resolver.task_id}.npz", **_batches_from(folder, own))
+
+
 if __name__ == "__main__":
     export.export_workdir = lambda workdir: None  # Training ends without most of the time that it takes here.
-    train(_TWO, sys.argv[1], strategy="multi_worker")
+    if sys.argv[2:] == ["read"]:
+        _read(Path(sys.argv[1]))
+    else:
+        train(_TWO, sys.argv[1], strategy="multi_worker")
