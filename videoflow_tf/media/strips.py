@@ -181,7 +181,6 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary)
 
 
-<<<<<<< HEAD
 def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
     """Writes what `gif` gives."""
     with atomic_path(path) as temporary:
@@ -190,13 +189,8 @@ def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.
 
 def gif(frames: np.ndarray, frames_per_second: float = 5.0) -> bytes:
     """uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second.
-=======
-def gif(frames: np.ndarray, frames_per_second: float = 5.0) -> bytes:
-    """uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second; shown in a notebook by
-    `IPython.display.Image(data=gif(frames))`.
->>>>>>> 49e7998 (Public face: load_videos, gif; a failure in the middle of drawing samples stands on a line of its own)
 
-    All frames share their 256 colours, so that what does not move is stored once; up to so many are kept exactly.
+    A notebook shows it by `IPython.display.Image(data=gif(frames))`. All frames share their 256 colours, so that what does not move is stored once; up to so many are kept exactly.
     """
     durations = [round(1000 / frames_per_second)] * len(frames)
     durations[-1] += 1000
@@ -206,21 +200,9 @@ def gif(frames: np.ndarray, frames_per_second: float = 5.0) -> bytes:
     # Of many, the second keeps those of small things, and is the smaller and the faster.
     film = film.quantize(_GIF_COLOURS, Image.Quantize.MEDIANCUT if few else Image.Quantize.FASTOCTREE)
     first, *rest = [film.crop((0, t * height, width, (t + 1) * height)) for t in range(count)]
-<<<<<<< HEAD
     file = io.BytesIO()
     first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
     return file.getvalue()
-=======
-    data = io.BytesIO()
-    first.save(data, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
-    return data.getvalue()
-
-
-def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
-    """Writes `gif` of uint8 [T, H, W, 3]."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(gif(frames, frames_per_second))
->>>>>>> 49e7998 (Public face: load_videos, gif; a failure in the middle of drawing samples stands on a line of its own)
 
 
 def save_mp4(path: str | Path, frames: np.ndarray, frames_per_second: int = 5) -> None:
