@@ -190,7 +190,8 @@ def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.
 def gif(frames: np.ndarray, frames_per_second: float = 5.0) -> bytes:
     """uint8 [T, H, W, 3] as an endless GIF that rests on the last frame for a second.
 
-    A notebook shows it by `IPython.display.Image(data=gif(frames))`. All frames share their 256 colours, so that what does not move is stored once; up to so many are kept exactly.
+    A notebook shows it by `IPython.display.Image(data=gif(frames))`. All frames share their 256 colours, so that what
+    does not move is stored once; up to so many are kept exactly.
     """
     durations = [round(1000 / frames_per_second)] * len(frames)
     durations[-1] += 1000
