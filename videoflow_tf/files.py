@@ -11,6 +11,9 @@ import os
 import re
 import socket
 import sys
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +21,18 @@ from typing import IO, Any
 from videoflow_tf.errors import UserError
 
 LOCK = ".lock"
+# What NumPy raises for a file of arrays that is damaged, or none.
+ARRAY_ERRORS = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def local_path(path: str | Path) -> Path:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.checks import refused
 from tests.conftest import TINY
-from tests.videos import mixed_folder, panning
+from tests.videos import mixed_folder, panning, write_pictures
 from videoflow_tf.data import describe_data, eval_videos, num_eval_videos, train_clips
+from videoflow_tf.data.clip_store import decode_all
 from videoflow_tf.data.recordings import find_items, read_item
 from videoflow_tf.data.source import open_source
 
@@ -89,6 +90,40 @@ def test_a_step_is_a_step_however_it_is_reached(mixed, tmp_path):
     changed = [file.stat().st_mtime_ns for file in files]
     open_source(on_disk.replace(num_train_frames=3), folder)  # Nothing is decoded again.
     assert changed == [file.stat().st_mtime_ns for file in sorted((tmp_path / "cache").iterdir())]
+
+
+def test_damaged_pictures_and_arrays_are_left_out_and_the_rest_is_used(tmp_path):
+    save(tmp_path, 6, 6, 6, 6)
+    expected = batches(CONFIG, tmp_path)
+    video = np.load(tmp_path / "video0.npy")
+    np.savez(tmp_path / "locked.npz", video=video)
+    write_pictures(tmp_path / "pictures", video)
+    picture, archive = tmp_path / "pictures" / "frame1.png", tmp_path / "locked.npz"
+    array, png, zipped = ((tmp_path / path).read_bytes() for path in ("video0.npy", picture, archive))
+    (tmp_path / "open.npy").write_bytes(array.replace(b"}", b" ", 1))  # Of its header.
+    (tmp_path / "cut.npy").write_bytes(array[:-1])
+    picture.write_bytes(png[:60] + bytes([png[60] ^ 16]) + png[61:])
+    flags = zipped.index(b"PK\1\2") + 8
+    archive.write_bytes(zipped[:flags] + b"\1" + zipped[flags + 1 :])  # As if encrypted.
+    left_out = dict(open_source(CONFIG, tmp_path).left_out)
+    assert left_out.pop("pictures") == (
+        "frame1.png cannot be read (OSError): 1 pictures before it; 1 frames, fewer than the 4 of a training clip"
+    )
+    assert left_out.keys() == {"open.npy", "cut.npy", "locked.npz"}
+    assert all(reason.startswith("it cannot be read as an array: ") for reason in left_out.values())
+    np.testing.assert_array_equal(batches(CONFIG, tmp_path), expected)
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path):
+    config = CONFIG.replace(cache_dir=str(tmp_path / "cache"))
+    folder = save(tmp_path / "videos", 6, 6, 6, 6)
+    expected = batches(config, folder)
+    cut, changed, gone, _ = sorted((tmp_path / "cache").glob("*.npy"))
+    cut.write_bytes(cut.read_bytes()[:-1])
+    changed.write_bytes(changed.read_bytes().replace(b"}", b" ", 1))
+    gone.unlink()
+    decode_all.cache_clear()
+    np.testing.assert_array_equal(batches(config, folder), expected)
 
 
 def test_each_video_once_an_epoch(tmp_path):

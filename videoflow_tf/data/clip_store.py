@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -18,7 +18,7 @@ from videoflow_tf.commands import here
 from videoflow_tf.data.recordings import VIDEO_SUFFIXES, Item, Recording, read_item
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.extras import require
-from videoflow_tf.files import atomic_path, read_json, write_json
+from videoflow_tf.files import ARRAY_ERRORS, atomic_path, read_json, write_json
 
 _FORM = 1  # Of the files of a cache; another number, and they are made anew.
 _SHARE_OF_MEMORY = 0.5
@@ -87,15 +87,16 @@ def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cac
     ).hexdigest()
     array, description = cache_dir / f"{key[:32]}.npy", cache_dir / f"{key[:32]}.json"
     try:
-        if not description.is_file():
+        kept = _kept(array, description)
+        if kept is None:
             decoded = _decode(item, frame_shape, fit)
             if decoded.recordings:
                 with atomic_path(array) as temporary:
                     np.save(temporary, np.concatenate([recording.frames for recording in decoded.recordings]))
             parts = [(len(r.frames), r.name, r.size, r.fps) for r in decoded.recordings]
             write_json(description, {"recordings": parts, "problems": decoded.problems})
-        stored = read_json(description)
-        frames = np.load(array, mmap_mode="r") if stored["recordings"] else None
+            kept = _kept(array, description)
+        stored, frames = kept
     except OSError as error:
         raise UserError(f"cannot keep decoded videos in cache_dir={cache_dir}: {error.strerror or error}") from error
     recordings, start = [], 0
@@ -103,3 +104,14 @@ def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cac
         recordings.append(Recording(name, frames[start : start + length], tuple(size), fps))
         start += length
     return Decoded(recordings, stored["problems"])
+
+
+def _kept(array: Path, description: Path) -> tuple[dict[str, Any], np.ndarray | None] | None:
+    """What a cache has of an item: its description, and the frames if it has any; None if it has to be decoded."""
+    if not description.is_file():
+        return None
+    stored = read_json(description)
+    try:
+        return stored, np.load(array, mmap_mode="r") if stored["recordings"] else None
+    except ARRAY_ERRORS:  # It is damaged, or gone.
+        return None

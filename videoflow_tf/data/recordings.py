@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import ARRAY_ERRORS
 from videoflow_tf.media.fitting import fit_frames, fit_image
 from videoflow_tf.media.video_files import read_video
 
@@ -22,8 +21,6 @@ VIDEO_SUFFIXES = frozenset(
 )
 ARRAY_SUFFIXES = frozenset((".npy", ".npz"))
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
-
-_BROKEN_ARRAY = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class Item(NamedTuple):
@@ -130,7 +127,7 @@ def _read_arrays(item: Item, frame_shape: tuple[int, int, int], fit: str) -> tup
             for video_name, video in videos.items():
                 frames = np.array(fit_frames(video, frame_shape, fit))
                 recordings.append(Recording(video_name, frames, video.shape[1:3], None))
-    except _BROKEN_ARRAY as error:
+    except ARRAY_ERRORS as error:
         problems.append(f"it cannot be read as an array: {error or type(error).__name__}")
     if not recordings:
         raise UserError(problems[0] if problems else "it has no arrays")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from videoflow_tf.files import atomic_path
+from videoflow_tf.files import ARRAY_ERRORS, atomic_path
 
 
 class Measurements:
@@ -49,5 +49,5 @@ def load(path: Path) -> np.ndarray | None:
     """A measurement; None if there is none, or none that can be read."""
     try:
         return np.load(path)
-    except (OSError, ValueError, EOFError):
+    except ARRAY_ERRORS:
         return None

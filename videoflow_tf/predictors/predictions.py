@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from videoflow_tf.arguments import file_label
-from videoflow_tf.errors import UserError
-from videoflow_tf.files import file_digest, local_path
+from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.files import ARRAY_ERRORS, file_digest, local_path
 
 _SHAPES = {"context": "videos, K, H, W, C", "samples": "videos, samples, N, H, W, C", "future": "videos, N, H, W, C"}
 _FORM = "; ".join(f"{name} [{shape}]" for name, shape in _SHAPES.items())
@@ -113,20 +113,22 @@ def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                 found[member.removesuffix(".npy")] = shape, dtype
     except FileNotFoundError:
         raise UserError(f"there is no file {file}; --predictions is an .npz file or a folder of them") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{file} cannot be read as .npz: {error}; write it with np.savez_compressed") from None
+    except ARRAY_ERRORS as error:
+        raise UserError(
+            f"{file} cannot be read as .npz: {one_line(str(error))}; write it with np.savez_compressed"
+        ) from None
     return found
 
 
-def _read(file: Path) -> dict[str, np.ndarray]:
+def _read(file: Path, names: Collection[str] = _SHAPES) -> dict[str, np.ndarray]:
+    """Of the arrays of these names those that are there."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in _SHAPES}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file} is damaged: {error}; write it again") from None
+            return {name: arrays[name] for name in names if name in arrays}
+    except ARRAY_ERRORS as error:
+        raise UserError(f"{file} is damaged: {one_line(str(error))}; write it again") from None
 
 
 def _scalars(file: Path) -> dict[str, float | int]:
-    with np.load(file, allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in ("temperature", "seed") if name in arrays}
+    found = _read(file, ("temperature", "seed"))
     return {name: value.item() for name, value in found.items() if value.shape == () and value.dtype.kind in "iuf"}
