@@ -99,10 +99,12 @@ def test_missing_dataset_writes_nothing(micro_config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_config, tmp_path):
-    config = micro_config.replace(learning_rate=1e30, warmup_steps=0, checkpoint_every=1, train_steps=100)
+def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_config, tmp_path, capfd):
+    rates = {"learning_rate": 1e30, "warmup_steps": 0}
+    config = micro_config.replace(**rates, checkpoint_every=1, eval_every=100, train_steps=100)
     with refused(r"diverged: the gradient is \w+ at step 2\d, as at the 19 before; .* with a lower --learning_rate"):
         training.train(config, tmp_path / "run", None)
+    assert capfd.readouterr().out.endswith("\n")  # The message does not stand behind the progress bar.
     values = stored_values(tmp_path / "run")
     assert all(np.isfinite(value).all() for value in values.values())
     assert not (tmp_path / "run" / "export").exists()
