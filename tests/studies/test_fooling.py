@@ -163,10 +163,12 @@ def test_whole_sessions_by_keyboard_and_touch(page, tmp_path):
 @needs_chromium
 def test_no_answer_before_the_clip_is_over(tmp_path):
     path = tmp_path / "study.html"
-    html = study_page(clips(RED, 1), clips(BLUE, 1), seconds=5.0, frames_per_second=5.0, protocol={})
+    protocol = {"temperature": 0.5}
+    html = study_page(clips(RED, 1), clips(BLUE, 1), seconds=5.0, frames_per_second=5.0, protocol=protocol)
     path.write_text(html, encoding="utf-8")
     with Chromium(tmp_path) as browser:
         browser.open(path)
+        assert browser.evaluate("document.title") == "Real or generated? (temperature 0.5)"
         browser.wait_for("!document.getElementById('start').disabled")
         browser.press("r")
         browser.click("#start")
