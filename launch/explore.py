@@ -21,9 +21,9 @@ def main() -> None:
     from videoflow_tf.data.source import dataset_class
     from videoflow_tf.explorer.serve import serve
 
+    fast_forms.one_core_an_operation()
     if arguments.data_dir is not None or not dataset_class(config).needs_data_dir:
         cli.announce_data(config, arguments.data_dir)
-    fast_forms.one_core_an_operation()
     serve(arguments)
 
 

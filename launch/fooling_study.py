@@ -32,11 +32,11 @@ def main(action: str | None = None, *files: str) -> None:
 def _build() -> None:
     arguments = cli.arguments_from_flags(StudyArguments)
     cli.load_tensorflow()
-    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from bijectors import fast_forms
     from videoflow_tf.studies.fooling_clips import build_study
 
     fast_forms.one_core_an_operation()
+    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     print(build_study(**vars(arguments)))
 
 

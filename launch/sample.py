@@ -18,12 +18,12 @@ cli.define_flags(SampleArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(SampleArguments)
     cli.load_tensorflow()
-    if arguments.video_file is None:
-        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     from bijectors import fast_forms
     from videoflow_tf import sample
 
     fast_forms.one_core_an_operation()
+    if arguments.video_file is None:
+        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
     print(*sample(**vars(arguments)), sep="\n")
 
 

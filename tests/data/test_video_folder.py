@@ -10,7 +10,7 @@ import pytest
 from tests.checks import refused
 from tests.conftest import TINY
 from tests.videos import mixed_folder, panning, write_pictures
-from videoflow_tf.data import describe_data, eval_videos, num_eval_videos, train_clips
+from videoflow_tf.data import describe_data, eval_videos, load_video, num_eval_videos, train_clips
 from videoflow_tf.data.clip_store import decode_all
 from videoflow_tf.data.recordings import find_items, read_item
 from videoflow_tf.data.source import open_source
@@ -181,6 +181,22 @@ def test_frame_stride(tmp_path):
     np.testing.assert_array_equal(video, whole[:8:2])
     with refused("no video of split test has the 11 frames that 6 reach over at frame_stride=2: the longest has 9"):
         eval_videos(config, tmp_path, "test", num_frames=6)
+
+
+def test_one_video_by_its_index(tmp_path):
+    save(tmp_path / "test", *[6] * 3)
+    save(tmp_path / "train", 6)
+    videos = [element["video"] for element in eval_videos(CONFIG, tmp_path, "test").as_numpy_iterator()]
+    np.testing.assert_array_equal([load_video(CONFIG, tmp_path, "test", i) for i in range(3)], videos)
+    for index in (3, -1):
+        with refused(f"there is no video {index}: split test has those from 0 to 2 with 4 frames"):
+            load_video(CONFIG, tmp_path, "test", index)
+    with refused("no video of split test has the 7 frames: the longest has 6; ask for fewer, the frames given count"):
+        load_video(CONFIG, tmp_path, "test", 0, 7)
+    with refused("there is no split 'tests'"):
+        load_video(CONFIG, tmp_path, "tests", 0)
+    with refused("split train has 1 video of 4 frames, 2 were asked for"):
+        eval_videos(CONFIG, tmp_path, "train", num_videos=2)
 
 
 def test_what_there_is_is_said(mixed):

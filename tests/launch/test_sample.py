@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.checks import refused
 from videoflow_tf import data
+from videoflow_tf.data.prepare_videos import prepare
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import strips
 from videoflow_tf.predictors.future_sampler import FutureSampler
@@ -15,10 +16,25 @@ from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.studies.arguments import SampleArguments
 from videoflow_tf.studies.samples import sample_futures, save_futures, similarity
 from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.workdir import run_config, write_config
 
 
 def sample(model, **arguments):
     return sample_futures(VideoFlowPredictor(model), SampleArguments("", **arguments))
+
+
+def test_videos_prepared_in_several_lengths(output, error, workdir, tmp_path):
+    """To know their lengths TensorFlow reads them, before which it has to be told how to use the cores."""
+    (tmp_path / "videos").mkdir()
+    for i in range(4):
+        video = np.random.default_rng(i).integers(0, 256, [6 + i, 16, 16, 3], np.uint8)
+        np.save(tmp_path / "videos" / f"{i}.npy", video)
+    prepare(tmp_path / "videos", tmp_path, "mine", frame_size=16)
+    write_config(workdir, run_config(workdir).replace(dataset="tfds:mine"))
+    run = [f"--workdir={workdir}", f"--data_dir={tmp_path}", "--num_frames=2"]
+    assert output("sample", *run, "--pictures=png").splitlines()[-1].endswith(".json")
+    assert output("fooling_study", "build", *run, "--num_videos=1", "--same_videos").endswith(".html\n")
+    assert "take 2: split test has 1 video of 3 frames" in error("fooling_study", "build", *run, "--num_videos=1")
 
 
 def test_writes_pictures_and_samples(output, workdir):

@@ -103,6 +103,26 @@ def load_videos(
     return np.stack([element["video"] for element in videos.as_numpy_iterator()])
 
 
+def load_video(
+    config: VideoFlowConfig, data_dir: str | None, split: str, index: int, num_frames: int | None = None
+) -> np.ndarray:
+    """The video of a split with that index, from 0: uint8 [num_frames, H, W, C].
+
+    Raises:
+      UserError: as `eval_videos`, and if there is no such video.
+    """
+    num_frames = config.num_eval_frames if num_frames is None else num_frames
+    source = open_source(config, data_dir)
+    _num_eval_videos(source, split, None, num_frames)  # Complains of another split, or of too many frames.
+    there = source.num_videos(split, num_frames)
+    if there is not None and not 0 <= index < there:
+        raise UserError(
+            f"there is no video {index}: split {split} has those from 0 to {there - 1} with {num_frames} frames"
+        )
+    videos = eval_videos(config, data_dir, split, num_videos=index + 1, num_frames=num_frames)
+    return next(iter(videos.skip(index)))["video"].numpy()
+
+
 def num_eval_videos(config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int | None = None) -> int:
     """How many videos `eval_videos` gives for the same arguments; raises as it does."""
     return _num_eval_videos(open_source(config, data_dir), split, num_videos, config.num_eval_frames)
@@ -157,7 +177,8 @@ def _num_eval_videos(source: Source, split: str, num_videos: int | None, num_fra
     if there is None:
         return _DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
     if num_videos is not None and num_videos > there:
-        raise UserError(f"split {split} has {there} videos of {num_frames} frames, {num_videos} were asked for")
+        videos = f"{there} video{'s' * (there > 1)} of {num_frames} frames"
+        raise UserError(f"split {split} has {videos}, {num_videos} were asked for")
     return there if num_videos is None else num_videos
 
 

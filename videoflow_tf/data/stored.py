@@ -106,7 +106,7 @@ class StoredVideos(Source):
                 reach = f" that {num_frames} reach over at frame_stride={self._config.frame_stride}"
                 raise UserError(
                     f"no video of split {split} has the {span} frames{reach if span > num_frames else ''}: "
-                    f"the longest has {lengths.max()}; ask for fewer frames ({self.place})"
+                    f"the longest has {lengths.max()}; ask for fewer, the frames given count too ({self.place})"
                 )
 
     cure_of_empty_split = "add videos"

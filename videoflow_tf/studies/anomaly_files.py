@@ -65,9 +65,7 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
         name, where = arguments.result_name("anomaly", video_file=label_of(settings)), {"dataset": None}
         what = Path(file).name[:_LONGEST_NAME]
     else:
-        length = {"num_videos": index + 1, "num_frames": arguments.max_frames}
-        videos = data.eval_videos(config, arguments.data_dir, arguments.split, **length)
-        frames = next(iter(videos.skip(index)))["video"].numpy()
+        frames = data.load_video(config, arguments.data_dir, arguments.split, index, arguments.max_frames)
         name, where, settings = arguments.result_name("anomaly"), {"split": arguments.split}, {"video": index}
         what = f"video {index} of split {arguments.split}"
     scores = frame_scores(model, frames, seed)

@@ -113,9 +113,8 @@ def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.nda
     video, other, length = arguments.video, arguments.other_video, arguments.num_frames
     other = video if other is None else other
     length = model.config.num_eval_frames if length is None else length
-    how = {"num_videos": max(video, other) + 1, "num_frames": length}
-    videos = data.eval_videos(model.config, arguments.data_dir, arguments.split, **how)
-    first, last = (next(iter(videos.skip(i).take(1)))["video"].numpy()[t] for i, t in ((video, 0), (other, -1)))
+    of_split = model.config, arguments.data_dir, arguments.split
+    first, last = (data.load_video(*of_split, i, length)[t] for i, t in ((video, 0), (other, -1)))
     where = {"first": {"video": video, "frame": 1}, "last": {"video": other, "frame": length}}
     return np.stack([first, last]), Protocol.of(model, split=arguments.split, context=None, settings=where)
 
