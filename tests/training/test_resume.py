@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tests.checks import mounted, refused
+from tests.checks import ROOT, mounted, refused
 from tests.conftest import TINY
 from tests.data.test_tfds_videos import write
 from tests.training.stored import stored_curve
@@ -262,6 +263,38 @@ def test_a_signal_in_the_export_leaves_none_and_it_is_made_up(workdir, monkeypat
     assert "training goes on from step 6, which is saved" in capsys.readouterr().out
     train(CONFIG, workdir)
     assert export.is_exported(workdir)
+
+
+# As an operation of TensorFlow that takes minutes: Python calls no handler before it is over.
+_LONG_STEP = """
+import hashlib, sys
+from videoflow_tf.training import signals
+signals._SECONDS_TO_STOP = 0.5
+with signals.StopOnSignal(sys.argv[1]) as stop:
+    stop.has_work = True
+    print("in the step", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+def test_a_step_that_takes_too_long_after_sigterm_is_given_up(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ckpt-4.index").touch()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LONG_STEP, tmp_path],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "in the step\n"
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (0, "")
+    assert output.strip() == f"Stopped; started again in {tmp_path}, training goes on from step 4, which is saved"
 
 
 def test_a_signal_in_an_import_ends_at_once(tmp_path, capsys):
