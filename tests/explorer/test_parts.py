@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from videoflow_tf.explorer import parts
 from videoflow_tf.explorer.futures import Futures
@@ -19,13 +19,13 @@ def futures(make_video):
     return Futures(context, {"real": real, "sample 1": sample}, 0.7, (0, 0), ("<b>a note</b>",))
 
 
-def pictures(html: str) -> dict[str, tuple[str, list[np.ndarray]]]:
-    """What comes before the data of every picture, and its frames, by its caption."""
-    found = re.findall(r'<figcaption>(.*?)</figcaption><img alt="[\w ]+, moving" src="(.*?),(.*?)">', html)
-    gifs = {label: (kind, Image.open(io.BytesIO(base64.b64decode(data)))) for label, kind, data in found}
+def films(html: str) -> dict[str, list[np.ndarray]]:
+    """The frames of every film, by its caption."""
+    film = r'<figcaption>(.*?)</figcaption>.*?aria-label="\1, moving" style="--frames: (\d+); .*?base64,(.*?)\)"'
+    found = {label: (int(count), base64.b64decode(data)) for label, count, data in re.findall(film, html)}
     return {
-        label: (kind, [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(gif)])
-        for label, (kind, gif) in gifs.items()
+        label: np.split(np.asarray(Image.open(io.BytesIO(data))), count, axis=1)
+        for label, (count, data) in found.items()
     }
 
 
@@ -36,25 +36,20 @@ def border(picture: np.ndarray) -> tuple[int, ...]:
 def test_futures_move_after_what_is_given(futures):
     html = parts.drawn_futures(futures)
     assert "<h2>Futures at temperature 0.7</h2>" in html and "&lt;b&gt;a note&lt;/b&gt;" in html
-    shown = pictures(html)
+    shown = films(html)
     assert list(shown) == ["real", "sample 1"]
-    for (kind, frames), colour in zip(shown.values(), (REAL, GENERATED), strict=True):
-        assert len(frames) == 3 and kind.startswith("data:image/gif;group=") and kind.endswith(";base64")
-        for frame, expected in zip(frames, (CONTEXT, colour, colour), strict=True):
-            np.testing.assert_allclose(border(frame), expected, atol=8)  # A GIF has 256 colours.
-
-
-def test_pictures_of_a_group_start_together_and_with_no_other(futures):
-    """A browser goes on with a picture that it knows already, by its address."""
-    drawn, chosen = pictures(parts.drawn_futures(futures)), pictures(parts.chosen_clip(*futures[:1], None, ()))
-    assert drawn["real"][0] == drawn["sample 1"][0] != chosen["real"][0]
+    for frames, colour in zip(shown.values(), (REAL, GENERATED), strict=True):
+        # It rests on the last one for a second.
+        assert [border(frame) for frame in frames] == [CONTEXT] + [colour] * 7
+        assert all((frame == frames[2]).all() for frame in frames[3:]) and (frames[1] != frames[2]).any()
+    assert html.count("animation-duration: 1.6s") == 2
 
 
 def test_the_chosen_clip_is_shown_with_or_without_its_future(futures):
     for future, length in ((futures.clips["real"], 3), (None, 1)):
         html = parts.chosen_clip(futures.context, future, ["short"])
-        assert len(pictures(html)["real"][1]) == length and "short" in html
-    assert not pictures(parts.chosen_clip(futures.context[:0], None, []))
+        assert len(films(html)["real"]) == length + 5 and "short" in html
+    assert not films(parts.chosen_clip(futures.context[:0], None, []))
 
 
 def test_bits_are_a_chart_and_a_table(futures):

@@ -10,19 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
 import numpy as np
 import psutil
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from tests.checks import ROOT, run_python
 from tests.chromium import Chromium, find_chromium
 from tests.videos import panning
 from videoflow_tf.explorer import parts
-from videoflow_tf.explorer.clips import clip_of_split
+from videoflow_tf.explorer.clips import clip_of_files, clip_of_split
 from videoflow_tf.explorer.futures import draw_futures, frame_bits
 from videoflow_tf.media import strips
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
@@ -115,9 +116,10 @@ class Visitor:
     def captions(self, selector: str) -> list[str]:
         return self._texts(f"{selector} figcaption")
 
-    def pictures(self, selector: str) -> list[str]:
-        """The addresses of the pictures, which are their data."""
-        return self.browser.evaluate(f"[...document.querySelectorAll('{selector} img')].map(image => image.src)")
+    def films(self, selector: str) -> list[str]:
+        """Their addresses, which are their data."""
+        films = f"[...document.querySelectorAll('{selector} .film')]"
+        return self.browser.evaluate(f"{films}.map(film => film.style.backgroundImage.slice(5, -2))")
 
     def table(self) -> list[list[str]]:
         return [row.split("\t") for row in self._texts("#bits tr")]
@@ -127,14 +129,27 @@ class Visitor:
         seen = f"document.querySelector('{selector}')?.innerText ?? ''"
         self.browser.wait_for(f"({seen}).includes({json.dumps(text)})", 120)
 
+    def sees_clip(self, context: np.ndarray, future: np.ndarray) -> None:
+        """Waits for a clip alone."""
+        expected = films_of(parts.chosen_clip(context, future, []))
+        for _ in range(600):
+            if self.films("#futures") == expected:
+                return
+            time.sleep(0.1)
+        raise AssertionError("the clip is not shown")
+
     def _texts(self, selector: str) -> list[str]:
         return self.browser.evaluate(f"[...document.querySelectorAll('{selector}')].map(part => part.innerText)")
 
 
-def read_gif(address: str) -> np.ndarray:
-    """uint8 [T, height, width, 3]"""
-    gif = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
-    return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(gif)])
+def films_of(html: str) -> list[str]:
+    """As `Visitor.films`."""
+    return re.findall(r"url\((.*?)\)", html)
+
+
+def read_film(address: str) -> np.ndarray:
+    """float [height, width, 3]"""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))), float)
 
 
 def status(address: str) -> int:
@@ -160,33 +175,36 @@ def test_clicked_through(micro_run, tmp_path, size, touch, ending, left):
     )
     (tmp_path / "notes <b>.txt").write_text("no video")
     strips.save_gif(tmp_path / "mine.gif", panning(9, 16, 16))
+    uploaded = clip_of_files(predictor.config, [str(tmp_path / "mine.gif")], 4)
     with served(tmp_path, f"--workdir={micro_run}") as (process, page):
         with Chromium(tmp_path, *size, touch=touch) as browser:
             visitor = Visitor(browser, touch)
             browser.open(page)
             visitor.sees("#futures", "The clip")
-            (first,) = visitor.pictures("#futures")
-            visitor.enter("#video input", 1)
-            browser.wait_for(f"document.querySelector('#futures img').src !== {json.dumps(first)}")
+            browser.choose_files("input[type=file]", tmp_path / "mine.gif")
+            visitor.sees_clip(uploaded.context, uploaded.future)
+            visitor.enter("#video input", 1)  # The last choice counts.
+            visitor.sees_clip(drawn.context, drawn.clips["real"])
 
             visitor.enter("#seed input", 7)
             visitor.press("#draw")
             visitor.sees("#futures", "Futures at temperature 0.5")
             assert visitor.captions("#futures") == list(drawn.clips) == ["real", "sample 1", "sample 2", "sample 3"]
-            expected = re.findall('src="(.*?)"', parts.drawn_futures(drawn))
-            for mine, theirs in zip(visitor.pictures("#futures"), expected, strict=True):
-                difference = np.abs(read_gif(mine).astype(float) - read_gif(theirs))
-                assert difference.mean() < 0.5  # Sums in another order may differ in the last bits.
+            for mine, theirs in zip(visitor.films("#futures"), films_of(parts.drawn_futures(drawn)), strict=True):
+                # Sums in another order may differ in the last bits.
+                assert np.abs(read_film(mine) - read_film(theirs)).mean() < 0.5
 
             visitor.sees("#between", "at 0.50")
             assert visitor.captions("#between") == ["sample 1", "at 0.50", "sample 3"]
-            a, middle, b = visitor.pictures("#between")
-            assert len({a, middle, b}) == 3
+            assert len(set(visitor.films("#between"))) == 3
             for weight, end in ((0, 0), (1, 2)):
                 visitor.enter("#weight input[type=range]", weight)
                 visitor.sees("#between", f"at {weight:.2f}")
-                shown = visitor.pictures("#between")
+                shown = visitor.films("#between")
                 assert shown[1] == shown[end] != shown[2 - end]
+
+            films = "document.getAnimations().filter(one => one.animationName === 'film')"
+            assert browser.evaluate(f"{films}.map(film => [film.playState, film.startTime])") == [["running", 0]] * 7
 
             visitor.sees("#bits", "Bits per pixel (per colour component) by frame, futures at temperature 0.5")
             header, *rows = visitor.table()
@@ -194,7 +212,7 @@ def test_clicked_through(micro_run, tmp_path, size, touch, ending, left):
             bits = frame_bits(predictor, drawn)
             assert [row[0] for row in rows] == list(bits)
             np.testing.assert_allclose([[*map(float, row[2:])] for row in rows], [*bits.values()], atol=2e-3)
-            assert browser.evaluate("document.querySelector('#bits svg').getBoundingClientRect().width") > 250
+            assert browser.evaluate("document.querySelector('#bits .chart svg').getBoundingClientRect().width") > 250
 
             assert browser.evaluate("document.documentElement.scrollWidth") <= size[0]
             elsewhere = "performance.getEntriesByType('resource').filter(r => !r.name.startsWith(location.origin))"

@@ -32,17 +32,12 @@ def clip_of_split(config: VideoFlowConfig, data_dir: str | None, split: str, ind
     there = data.num_eval_videos(config, data_dir, split)
     if not 0 <= index < there:
         raise UserError(f"there is no video {index}: split {split} has those from 0 to {there - 1}")
-
-    def read(length: int) -> np.ndarray:
-        videos = data.eval_videos(config, data_dir, split, num_videos=index + 1, num_frames=length)
-        return next(iter(videos.skip(index)))["video"].numpy()
-
-    whole = config.num_context + num_frames
+    video, whole = (config, data_dir, split, index), config.num_context + num_frames
     try:
-        return _clip(read(whole), config, num_frames, index)
+        return _clip(data.load_video(*video, whole), config, num_frames, index)
     except UserError as error:
         note = f"the real continuation is not shown: {error}"
-        return _clip(read(max(1, config.num_context)), config, num_frames, index, (note,))
+        return _clip(data.load_video(*video, max(1, config.num_context)), config, num_frames, index, (note,))
 
 
 def clip_of_files(config: VideoFlowConfig, files: Sequence[str], num_frames: int) -> Clip:

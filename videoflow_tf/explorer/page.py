@@ -80,7 +80,8 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
 
     with gr.Blocks(title=f"VideoFlow: {Path(arguments.workdir).name}", analytics_enabled=False) as page:
         gr.HTML(_header(predictor, arguments), apply_default_css=False)
-        drawn, between, whole = gr.State(), gr.State(), {"step": 1, "precision": 0}
+        drawn, between = gr.State(), gr.State()
+        whole, films = {"step": 1, "precision": 0}, {"apply_default_css": False, "js_on_load": parts.IN_STEP}
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 video = _video_number(arguments, predictor) if has_videos else gr.State()
@@ -92,9 +93,9 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
                 seed = gr.Number(0, precision=0, label="Seed", elem_id="seed")
                 button = gr.Button("Draw futures", variant="primary", elem_id="draw")
             with gr.Column(scale=3, min_width=320):
-                futures = gr.HTML(apply_default_css=False, elem_id="futures", min_height=200)
+                futures = gr.HTML(**films, elem_id="futures", min_height=200)
                 with gr.Column(visible=False) as way:
-                    shown_between = gr.HTML(apply_default_css=False, elem_id="between")
+                    shown_between = gr.HTML(**films, elem_id="between")
                     weight = gr.Slider(0, 1, 0.5, step=0.05, label="Way from the one to the other", elem_id="weight")
                     with gr.Row():
                         first, last = (gr.Dropdown(label=label, min_width=140) for label in ("From", "To"))
@@ -109,6 +110,8 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
         for changed in (drawing.success, first.input, last.input):
             changed(set_out, [weight, drawn, first, last], [shown_between, between], **_EVENT)
         drawing.success(score, drawn, bits, **_EVENT)
+        if has_videos:  # The last choice counts.
+            video.input(lambda: None, None, files, queue=False, api_visibility="private")
         quiet = {"trigger_mode": "always_last", "show_progress": "hidden"}
         weight.input(slide, [weight, between], shown_between, **quiet, **_EVENT)
     return page

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -19,7 +17,8 @@ STYLE = """
 .clips { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: 0.75rem; }
 .clips.way { grid-template-columns: repeat(3, minmax(0, 1fr)); }
 .clips figure { margin: 0; max-width: 17rem; } .clips figcaption { font-weight: 600; }
-.clips img { width: 100%; height: auto; }
+.film { background-size: calc(var(--frames) * 100%) 100%; animation: film steps(var(--frames), jump-none) infinite; }
+@keyframes film { from { background-position-x: 0; } to { background-position-x: 100%; } }
 .chart svg { width: 100%; max-width: 40rem; height: auto; }
 .part h1 { margin: 0; font-size: 1.5rem; font-weight: 600; }
 .part h2 { margin: 0 0 0.5rem; font-size: 1.2rem; font-weight: 600; }
@@ -31,10 +30,13 @@ STYLE = """
 .part .fault { overflow-wrap: anywhere; color: #c62828; font-weight: 600; }
 .given { color: #285adc; } .generated { color: #d22828; } .real { color: #828282; }
 """
+# Films begin when they come to the page, and those that stay go on: as if all had begun with the page, they keep step.
+IN_STEP = "watch('value', () => element.getAnimations({subtree: true}).forEach(film => { film.startTime = 0; }))"
 _COLOURS = (
     '<p class="note">Borders: <b class="given">blue</b> are frames given, <b class="real">grey</b> is what really '
     'came, <b class="generated">red</b> is generated.</p>'
 )
+_FRAMES_PER_SECOND, _REST = 5, 5  # On the last frame.
 _INCHES = (4.8, 3.2)  # Small: on a phone they are shown smaller still, letters included.
 
 
@@ -84,22 +86,22 @@ def bits_by_frame(drawn: Futures, bits: Mapping[str, np.ndarray]) -> str:
 
 def _moving(context: np.ndarray, clips: Iterable[tuple[str, np.ndarray]], kind: str = "clips") -> str:
     """Futures after their context by their labels, moving side by side, in step, and enlarged."""
-    pictures = {label: base64.b64encode(_gif(context, label, clip)).decode() for label, clip in clips}
-    # A browser lets a picture that it shows already go on where it is: here none is one of another group.
-    group = hashlib.sha256("".join(pictures.values()).encode()).hexdigest()[:12]
-    figures = (
-        f"<figure><figcaption>{escape(label)}</figcaption>"
-        f'<img alt="{escape(label)}, moving" src="data:image/gif;group={group};base64,{picture}"></figure>'
-        for label, picture in pictures.items()
-    )
-    return f'<div class="{kind}">{"".join(figures)}</div>'
+    return f'<div class="{kind}">{"".join(_picture(context, label, clip) for label, clip in clips)}</div>'
 
 
-def _gif(context: np.ndarray, label: str, clip: np.ndarray) -> bytes:
+def _picture(context: np.ndarray, label: str, clip: np.ndarray) -> str:
+    """A film that CSS moves past a window: each GIF would start when it is first seen."""
     colours = [strips.CONTEXT] * len(context) + [strips.REAL if label == REAL else strips.GENERATED] * len(clip)
     frames = np.concatenate([context, clip])[:, None]
     cells = [strips.Row("", frame, [colour]) for frame, colour in zip(frames, colours, strict=True)]
-    return strips.gif(np.stack([strips.film([cell], [f"frame {t}"]) for t, cell in enumerate(cells, 1)]))
+    shown = [strips.film([cell], [f"frame {t}"]) for t, cell in enumerate(cells, 1)]
+    shown += [shown[-1]] * _REST
+    height, width, _ = shown[0].shape
+    style = f"--frames: {len(shown)}; animation-duration: {len(shown) / _FRAMES_PER_SECOND}s; "
+    style += f"aspect-ratio: {width} / {height}; background-image: url({strips.film_url(np.stack(shown))})"
+    text = escape(label)
+    film = f'<div class="film" role="img" aria-label="{text}, moving" style="{style}"></div>'
+    return f"<figure><figcaption>{text}</figcaption>{film}</figure>"
 
 
 def _notes(notes: Sequence[str]) -> str:

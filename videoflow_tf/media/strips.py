@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 from collections.abc import Mapping, Sequence
@@ -179,6 +180,13 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
     """Writes uint8 [H, W, 3] as a PNG."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary)
+
+
+def film_url(frames: np.ndarray) -> str:
+    """uint8 [T, H, W, C] as one PNG, the frames side by side, in a data URL: for pages that show one after another."""
+    data = io.BytesIO()
+    Image.fromarray(with_channels(np.concatenate(frames, axis=1), 3)).save(data, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
 import math
 import re
@@ -15,11 +13,10 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from videoflow_tf.colour import with_channels
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
+from videoflow_tf.media.strips import film_url
 
 _ANSWERS = ("real", "generated")
 _STUDY = re.compile(r"[0-9A-Za-z]{1,40}")
@@ -48,7 +45,7 @@ def study_page(
     if not (math.isfinite(seconds) and math.isfinite(frames_per_second)):
         raise UserError(f"seconds={seconds} and frames_per_second={frames_per_second} must be finite")
     clips = [
-        {"film": _film(clip), "generated": is_generated, "video": i}
+        {"film": film_url(clip), "generated": is_generated, "video": i}
         for is_generated, videos in ((False, real), (True, generated))
         for i, clip in enumerate(videos)
     ]
@@ -111,13 +108,6 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     scale = 1 + z**2 / trials
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
-
-
-def _film(clip: np.ndarray) -> str:
-    """uint8 [T, H, W, C] as one PNG, the frames side by side, in a data URL."""
-    data = io.BytesIO()
-    Image.fromarray(with_channels(np.concatenate(clip, axis=1), 3)).save(data, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def _rate(answers: list[dict[str, Any]], generated: bool) -> dict[str, Any]:
