@@ -178,7 +178,7 @@ def test_a_run_that_was_stopped_gives_the_same_dataset(tmp_path, monkeypatch):
     [
         (("{0}/videos", "{0}/data", "my videos"), "name=my videos must be letters, digits and underscores"),
         (("https://example.org/a", "{0}/data", "mine"), "https://example.org/a is an address; .*name a local path"),
-        (("{0}/none", "{0}/data", "mine"), "there is no folder .*none"),
+        (("{0}/none", "{0}/data", "mine"), ".*none is not there; name the folder"),
         (("{0}/videos", "{0}/videos/video0.npy", "mine"), "cannot write to .*video0.npy/mine: Not a directory"),
         (("{0}/videos", "{0}/data", "mine", "15"), "frame_size=15 does not divide"),
     ],

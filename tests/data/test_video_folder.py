@@ -221,7 +221,7 @@ def test_trains_on_fewer_validation_videos_than_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda d: d / "none", "there is no folder .*none"),
+        (lambda d: d / "none", ".*none is not there; name the folder"),
         (lambda d: d, "there are no videos in .*; name the folder that they are in"),
         (lambda d: save(d, 2, 3), "no video in .* can be used; for example video0.npy: 2 frames, fewer than the 4"),
         (lambda d: "https://example.org/videos", "https://example.org/videos is an address; .*name a local path"),

@@ -346,6 +346,24 @@ def test_a_full_disk_leaves_the_export_before(workdir):
         assert files(folder) == before
 
 
+def test_a_full_disk_in_an_evaluation_or_a_sample_leaves_nothing_half_written(finished, tmp_path):
+    folder, calls = (
+        tmp_path / "small",
+        (
+            lambda: evaluate(finished, output_dir=folder, num_videos=2).paths,
+            lambda: sample(finished, output_dir=folder, num_frames=2, pictures=["png", "gif"]),
+        ),
+    )
+    with mounted(folder, "size=4k"):
+        for call in calls:
+            with refused(f"cannot write {folder}/.*: No space left on device"):
+                call()
+        left = [path for path in folder.rglob("*") if path.is_file()]
+        assert not any(path.name.startswith(".") for path in left) and {path.suffix for path in left} <= {".npy"}
+        subprocess.run(["mount", "-o", "remount,size=10m", folder], check=True)
+        assert all(path.exists() for call in calls for path in call())
+
+
 def test_a_read_only_workdir_is_said_before_the_work_and_can_be_read(finished, tmp_path, monkeypatch):
     with mounted(tmp_path / "fixed", "size=20m"):
         workdir = shutil.copytree(finished, tmp_path / "fixed" / "run")

@@ -51,7 +51,8 @@ def find_items(folder: Path) -> tuple[list[Item], list[tuple[str, str]]]:
       UserError: there is no such folder.
     """
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}" if not folder.exists() else f"{folder} is a file, not a folder")
+        what = "is a file, not a folder" if folder.exists() else "is not there"
+        raise UserError(f"{folder} {what}; name the folder that the videos are in")
     items, others = [], []
     pictures: dict[Path, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
