@@ -31,7 +31,6 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
     """The page about a trained model, to be launched."""
     config = predictor.config
     has_videos = arguments.data_dir is not None or not dataset_class(config).needs_data_dir
-
     hidden = gr.update(visible=False)
 
     def clip(video: int | None, files: list[str] | None, num_frames: int) -> Clip:

@@ -37,7 +37,7 @@ _COLOURS = (
     'came, <b class="generated">red</b> is generated.</p>'
 )
 _FRAMES_PER_SECOND, _REST = 5, 5  # On the last frame.
-_INCHES = (4.8, 3.2)  # Small: on a phone they are shown smaller still, letters included.
+_INCHES, _LEGEND_COLUMNS = (4.8, 4.4), 3  # Small: on a phone they are shown smaller still, letters included.
 
 
 def header(title: str, about: str) -> str:
@@ -78,6 +78,8 @@ def bits_by_frame(drawn: Futures, bits: Mapping[str, np.ndarray]) -> str:
     chart = line_chart(
         {label: Curve(numbers, of_one) for label, of_one in bits.items()}, "frame", BITS_LABEL, inches=_INCHES
     )
+    chart.axes[0].get_legend().remove()  # Of many curves it would cover some.
+    chart.legend(loc="outside lower center", ncols=_LEGEND_COLUMNS)
     rows = [[label, *(f"{b:.3f}" for b in (of_one.mean(), *of_one))] for label, of_one in bits.items()]
     numbers_table = table(rows, ["future", "mean", *(f"frame {number}" for number in numbers)], "number")
     title = f"{BITS_LABEL.capitalize()} by frame, futures at temperature {drawn.temperature:g}"
