@@ -44,7 +44,7 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel):
         "videoflow_tf/launch/cli.py",
         "videoflow_tf/launch/bair.flags",
         "videoflow_tf/pretrained/shapes_two_frames/config.json",
-        "videoflow_tf/pretrained/shapes_two_frames/checkpoints/ckpt-13000.index",
+        "videoflow_tf/pretrained/shapes_two_frames/model.safetensors",
     } <= found
 
 

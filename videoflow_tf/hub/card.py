@@ -71,7 +71,8 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
     """
     height, width, channels = config.frame_shape
     frames = f"{config.num_context} frame{'s' * (config.num_context > 1)} given"
-    lines = [] if workdir is None else [f"- {line}" for line in _figures(Path(workdir), step)]
+    figures = () if workdir is None else _figures(Path(workdir), step)
+    lines = [f"- {line}" for line in dict.fromkeys(figures)]  # A sweep has what was measured by itself, too.
     return _CARD.format(
         dataset=config.dataset,
         height=height,
