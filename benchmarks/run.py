@@ -103,7 +103,8 @@ def measure_memory(work: Work, args: argparse.Namespace) -> dict[str, Any]:
         larger = dataclasses.replace(mode_work, batch_size=work.batch_size + args.more_clips)
         peaks, more = _in_new_process("train", mode_work), _in_new_process("train", larger)
         found |= _beyond_imports(peaks, imports, f"train_recompute_{mode}")
-        growth = (more["peak_gib"] - peaks["peak_gib"]) / args.more_clips
+        where = "gpu_peak_gib" if "gpu_peak_gib" in peaks else "peak_gib"
+        growth = (more[where] - peaks[where]) / args.more_clips
         found[f"train_recompute_{mode}_mib_per_clip"] = 1024 * growth
     found |= _sizes(work, "train_")
     work = _for_task(work, "sample", args)

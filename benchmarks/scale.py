@@ -1,27 +1,22 @@
-"""What a full training run costs on accelerators: python benchmarks/scale.py --preset=bair --share=0.5.
+"""What a full training run costs on accelerators: python benchmarks/scale.py --preset=bair --share=0.3.
 
 Computed from the operations of the model (flops.py), the peak rates that makers state, and the share of the peak that
-is reached: --share, or --train=FILE, what `run.py --what=train --json=FILE` measured on the device in question. With
---memory=FILE, of `run.py --what=memory`, it says what batch fits; with --pipeline=FILE, of `input_pipeline.py`, how
-many devices one pipeline feeds.
+is reached. With --memory=FILE, of `run.py --what=memory`, it says what batch fits.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import flops
+from work import CONFIGS
 
-from videoflow_tf.config import PRESETS, VideoFlowConfig
+from videoflow_tf.config import PRESETS, VideoFlowConfig, choices_of
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
-
-# As in work.py: read by TensorFlow when it is imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 class Device(NamedTuple):
@@ -80,12 +75,19 @@ def table(config: VideoFlowConfig, share: float) -> list[str]:
     return lines
 
 
-def memory_table(memory: dict[str, Any]) -> list[str]:
+def memory_table(config: VideoFlowConfig, path: Path) -> list[str]:
     """Markdown: the clips that fit into each kind of device, by what the gradient computes again."""
-    modes = [mode for mode in ("none", "coupling", "step") if f"train_recompute_{mode}_mib_per_clip" in memory]
+    memory = _read(path)
+    if memory.get("config") not in CONFIGS or CONFIGS[memory["config"]] != config:
+        raise UserError(f"{path} is not about this preset's model: measure it with run.py --what=memory")
+    # A GPU's memory where there was one, else the process's.
+    kind = "gpu_gib" if "train_recompute_none_gpu_gib" in memory else "gib"
+    modes = [mode for mode in choices_of("recompute") if f"train_recompute_{mode}_mib_per_clip" in memory]
     per_clip = {mode: memory[f"train_recompute_{mode}_mib_per_clip"] for mode in modes}
+    if not all(mib > 0 for mib in per_clip.values()):
+        raise UserError(f"{path} has no growth with the batch: measure it with a larger --more_clips")
     batch = memory["train_batch_size"]
-    fixed = {mode: 1024 * memory[f"train_recompute_{mode}_gib"] - batch * per_clip[mode] for mode in modes}
+    fixed = {mode: 1024 * memory[f"train_recompute_{mode}_{kind}"] - batch * per_clip[mode] for mode in modes}
     lines = ["| recompute | a clip | all else | " + " | ".join(f"{gib:g} GiB" for gib in _sizes()) + " |"]
     lines.append("|---" * (3 + len(_sizes())) + "|")
     for mode in modes:
@@ -99,20 +101,22 @@ def _sizes() -> list[float]:
     return sorted({device.gib for device in _DEVICES})
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(read_json(path))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no file that run.py wrote: {error}") from None
+
+
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=PRESETS, default="bair")
-    parser.add_argument("--share", type=float, help="of the peak rate that training reaches, between 0 and 1")
-    parser.add_argument("--train", type=Path, metavar="FILE", help="take it from what run.py measured")
+    parser.add_argument("--share", type=float, required=True, help="of the peak rate that is reached: above 0, to 1")
     parser.add_argument("--memory", type=Path, metavar="FILE", help="what run.py measured: the batch that fits")
-    parser.add_argument("--pipeline", type=Path, metavar="FILE", help="what input_pipeline.py measured")
     options = parser.parse_args(argv)
-    if (options.share is None) == (options.train is None):
-        raise UserError("give the share of the peak that is reached: --share=0.5, or --train=FILE that has it measured")
-    share = options.share if options.train is None else _of(options.train, "fraction_of_peak")
+    share, config = options.share, PRESETS[options.preset]
     if not 0 < share <= 1:
         raise UserError(f"the share of the peak must be above 0 and at most 1, got {share:g}")
-    config = PRESETS[options.preset]
     print(
         f"{options.preset}: {step_flops(config) / 1e12:.2f} TFLOP a step of {config.batch_size} clips of "
         f"{config.num_train_frames} frames, {step_flops(config) * config.train_steps / 1e18:.2f} EFLOP in "
@@ -120,20 +124,7 @@ def main(argv: list[str]) -> None:
     )
     print(*table(config, share), sep="\n")
     if options.memory is not None:
-        print("\nThe batch that fits, with a tenth left free:\n", *memory_table(read_json(options.memory)), sep="\n")
-    if options.pipeline is not None:
-        rate = _of(options.pipeline, "clips_per_second")["prepared set"]
-        print(f"\nA pipeline of {rate:.0f} clips a second, as measured on a prepared set, feeds:\n")
-        for device in _DEVICES:
-            needed = config.batch_size / (step_flops(config) / (device.teraflops * 1e12 * share))
-            print(f"- {rate / needed:.0f} x {device.name} ({device.number_format})")
-
-
-def _of(path: Path, name: str) -> Any:
-    values = read_json(path)
-    if name not in values:
-        raise UserError(f"{path} has no {name}; --help says what it is to be")
-    return values[name]
+        print("\nThe batch that fits, with a tenth left free:\n", *memory_table(config, options.memory), sep="\n")
 
 
 if __name__ == "__main__":

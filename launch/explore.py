@@ -18,11 +18,11 @@ def main() -> None:
     config = run_config(arguments.workdir)
     cli.load_tensorflow()
     from bijectors import fast_forms
-    from videoflow_tf.data.source import dataset_class
+    from videoflow_tf.explorer.clips import has_videos
     from videoflow_tf.explorer.serve import serve
 
     fast_forms.one_core_an_operation()
-    if arguments.data_dir is not None or not dataset_class(config).needs_data_dir:
+    if has_videos(config, arguments.data_dir):
         cli.announce_data(config, arguments.data_dir)
     serve(arguments)
 

@@ -48,23 +48,48 @@ def test_code_of_a_page_runs(page, tmp_path, monkeypatch, own_registries):
         exec(compile(lines, page, "exec"), namespace)
 
 
-def commands_of(text):
-    """Names of programs and the flags that stand after them, in blocks and in lines."""
+def code_of(text):
+    """The lines of code blocks, fenced or indented, and what stands in backticks."""
     text = text.replace("\\\n", " ")
-    for line in re.findall(r"(?:videoflow |launch/)[^`\n|]*", text):
-        if named := re.match(r"(?:videoflow |launch/)(\w+)(?:\.py)?\b(.*)", line):
+    fenced = re.findall(r"(?ms)^```\w*\n(.*?)^```", text)
+    prose = re.sub(r"(?ms)^```.*?^```", "", text)
+    lines = [line for block in fenced for line in block.splitlines()]
+    return lines + re.findall(r"(?m)^ {4}(\S.*)", prose) + re.findall(r"`([^`\n]+)`", prose)
+
+
+def commands_of(text):
+    """Names of programs and the flags that stand after them; of flags that stand alone the name is None."""
+    for line in code_of(text):
+        if line.startswith("--") and not line.startswith("--8<--"):
+            yield None, re.findall(r"(?<!\S)--(\w+)", line)
+        elif named := re.search(r"(?:^videoflow |\blaunch/)(\w+)(?:\.py\b|(?<=\w)(?= |$))(.*)", line):
             yield named[1], re.findall(r"(?<!\S)--(\w+)", named[2])
 
 
+@pytest.fixture(scope="module")
+def options(command):
+    """The flags of every program."""
+    programs = sorted(path.stem for path in LAUNCH.glob("*.py") if path.stem != "cli")
+    shown = {name: command(name, "--help").stdout for name in programs}
+    return {name: {*re.findall(r"(?m)^  --(\w+):", text), "flagfile", "help"} for name, text in shown.items()}
+
+
+def is_option(flag, known):
+    return flag in known or flag.removeprefix("no") in known
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
-def test_commands_and_their_flags_exist(page, command):
-    programs = {path.stem for path in LAUNCH.glob("*.py")}
-    found = [(name, given) for name, given in commands_of(page.read_text()) if name in programs]
-    for name in {name for name, _ in found}:
-        options = set(re.findall(r"^  --(\w+):", command(name, "--help").stdout, re.MULTILINE)) | {"flagfile", "help"}
-        for given in (given for other, given in found if other == name):
-            unknown = [flag for flag in given if flag not in options and flag.removeprefix("no") not in options]
-            assert not unknown, f"{name} has no {unknown}"
+def test_commands_and_their_flags_exist(page, options):
+    every = set().union(*options.values())
+    for name, given in commands_of(page.read_text()):
+        assert name is None or name in options, f"there is no command {name}"
+        unknown = [flag for flag in given if not is_option(flag, every if name is None else options[name])]
+        assert not unknown, f"{name} has no {unknown}"
+
+
+def test_a_wrong_command_is_found():
+    found = list(commands_of("`videoflow evalute --x=1`\n\n    python launch/train.py --workdr=W\n\n| `--fit=crop` |"))
+    assert found == [("train", ["workdr"]), ("evalute", ["x"]), (None, ["fit"])]
 
 
 def public_names(path):

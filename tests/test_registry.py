@@ -10,7 +10,7 @@ from bijectors.coupling import Coupling
 from tests.bijectors.conftest import Scaling
 from tests.checks import refused, run_python
 from videoflow_tf.config import VideoFlowConfig, choices_of
-from videoflow_tf.data.source import Source
+from videoflow_tf.data.source import Source, numbers_from
 from videoflow_tf.latent_encoders import DiagonalGaussian
 from videoflow_tf.latent_encoders.base import LatentEncoder, WindowEncoder
 from videoflow_tf.registry import COUPLINGS, DATASETS, LATENT_ENCODERS, METRICS, Registry
@@ -131,7 +131,7 @@ class Stripes(Source):
             bright = (rows - tf.cast(index, tf.int32)) % 4 == 0
             return tf.tile(tf.where(bright, tf.constant(255, tf.uint8), 0)[:, :, None, None], [1, 1, size, 3])
 
-        return tf.data.Dataset.counter().map(video)
+        return numbers_from(0).map(video)
 
 
 def test_a_dataset_from_outside(micro_config, tmp_path):

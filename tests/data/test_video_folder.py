@@ -191,6 +191,8 @@ def test_one_video_by_its_index(tmp_path):
     for index in (3, -1):
         with refused(f"there is no video {index}: split test has those from 0 to 2 with 4 frames"):
             load_video(CONFIG, tmp_path, "test", index)
+    with refused("there is no video -1: split test has those from 0 on"):
+        load_video(CONFIG.replace(dataset="shapes"), None, "test", -1)
     with refused("no video of split test has the 7 frames: the longest has 6; ask for fewer, the frames given count"):
         load_video(CONFIG, tmp_path, "test", 0, 7)
     with refused("there is no split 'tests'"):

@@ -37,7 +37,19 @@ def test_where_videos_are_short_the_context_is_there_without_the_future(write_gi
     assert len(clip_of_split(config, str(tmp_path), "test", 0, 4).future) == 4
     clip = clip_of_split(config, str(tmp_path), "test", 0, 5)
     assert len(clip.context) == 2 and clip.future is None
-    assert clip.notes[0].startswith("the real continuation is not shown: no video of split test has the 7 frames")
+    assert clip.notes == (
+        "the real continuation is not shown: its 7 frames are more than all videos of split test have",
+    )
+
+
+def test_a_number_means_one_video_however_many_frames_are_drawn(tmp_path):
+    (tmp_path / "test").mkdir()
+    for i, length in enumerate((3, 5, 12, 5, 20)):
+        np.save(tmp_path / f"test/{i}.npy", np.full([length, 8, 8, 3], 10 * i, np.uint8))
+    config = TINY.replace(dataset="videos", num_eval_frames=5)
+    clips = [clip_of_split(config, str(tmp_path), "test", 1, num_frames) for num_frames in (1, 3, 5, 15)]
+    assert [clip.future is not None for clip in clips] == [True, True, False, False]
+    assert all((clip.context == 20).all() for clip in clips)
 
 
 @pytest.mark.parametrize("index", [-1, 256, 10**9])

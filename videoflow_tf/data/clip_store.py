@@ -110,8 +110,8 @@ def _kept(array: Path, description: Path) -> tuple[dict[str, Any], np.ndarray | 
     """What a cache has of an item: its description, and the frames if it has any; None if it has to be decoded."""
     if not description.is_file():
         return None
-    stored = read_json(description)
     try:
+        stored = read_json(description)
         return stored, np.load(array, mmap_mode="r") if stored["recordings"] else None
-    except ARRAY_ERRORS:  # It is damaged, or gone.
+    except (*ARRAY_ERRORS, UserError, KeyError, TypeError):  # One of them is damaged, or gone.
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 
 import numpy as np
@@ -115,10 +116,9 @@ def load_video(
     source = open_source(config, data_dir)
     _num_eval_videos(source, split, None, num_frames)  # Complains of another split, or of too many frames.
     there = source.num_videos(split, num_frames)
-    if there is not None and not 0 <= index < there:
-        raise UserError(
-            f"there is no video {index}: split {split} has those from 0 to {there - 1} with {num_frames} frames"
-        )
+    if not 0 <= index < (math.inf if there is None else there):
+        known = "from 0 on" if there is None else f"from 0 to {there - 1} with {num_frames} frames"
+        raise UserError(f"there is no video {index}: split {split} has those {known}")
     videos = eval_videos(config, data_dir, split, num_videos=index + 1, num_frames=num_frames)
     return next(iter(videos.skip(index)))["video"].numpy()
 

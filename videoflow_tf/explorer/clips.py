@@ -10,6 +10,7 @@ import numpy as np
 
 from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.source import dataset_class
 from videoflow_tf.errors import UserError
 from videoflow_tf.studies.files import read_frames
 
@@ -23,8 +24,13 @@ class Clip(NamedTuple):
     notes: tuple[str, ...] = ()  # What is to be known of it.
 
 
+def has_videos(config: VideoFlowConfig, data_dir: str | None) -> bool:
+    """Whether there is a dataset: one that is generated, or in the folder that it needs."""
+    return data_dir is not None or not dataset_class(config).needs_data_dir
+
+
 def clip_of_split(config: VideoFlowConfig, data_dir: str | None, split: str, index: int, num_frames: int) -> Clip:
-    """A video of a split by its index, as `sample.py` numbers them; its context alone where videos are shorter.
+    """A video of a split by its index among those of `num_eval_frames`; its context alone where they are shorter.
 
     Raises:
       UserError: the dataset is missing or damaged, or there is no such video.
@@ -32,12 +38,21 @@ def clip_of_split(config: VideoFlowConfig, data_dir: str | None, split: str, ind
     there = data.num_eval_videos(config, data_dir, split)
     if not 0 <= index < there:
         raise UserError(f"there is no video {index}: split {split} has those from 0 to {there - 1}")
-    video, whole = (config, data_dir, split, index), config.num_context + num_frames
+    whole = config.num_context + num_frames
+    length = max(whole, config.num_eval_frames)
+    if _num_videos(config, data_dir, split, length) != there:  # Some are shorter, so the longer ones count otherwise.
+        length = config.num_eval_frames
+    video = data.load_video(config, data_dir, split, index, length)[:whole]
+    missing = f"the real continuation is not shown: its {whole} frames are more than all videos of split {split} have"
+    return _clip(video, config, num_frames, index, (missing,) if len(video) < whole else ())
+
+
+def _num_videos(config: VideoFlowConfig, data_dir: str | None, split: str, length: int) -> int:
+    """How many there are of so many frames."""
     try:
-        return _clip(data.load_video(*video, whole), config, num_frames, index)
-    except UserError as error:
-        note = f"the real continuation is not shown: {error}"
-        return _clip(data.load_video(*video, max(1, config.num_context)), config, num_frames, index, (note,))
+        return data.num_eval_videos(config.replace(num_eval_frames=length), data_dir, split)
+    except UserError:  # None.
+        return 0
 
 
 def clip_of_files(config: VideoFlowConfig, files: Sequence[str], num_frames: int) -> Clip:

@@ -13,16 +13,16 @@ import tensorflow as tf
 from videoflow_tf import data
 from videoflow_tf.arguments import TEMPERATURE
 from videoflow_tf.config import MAX_SEED
-from videoflow_tf.data.source import dataset_class
 from videoflow_tf.errors import UserError
 from videoflow_tf.explorer import parts
 from videoflow_tf.explorer.arguments import ExploreArguments
-from videoflow_tf.explorer.clips import Clip, clip_of_files, clip_of_split
+from videoflow_tf.explorer.clips import Clip, clip_of_files, clip_of_split, has_videos
 from videoflow_tf.explorer.futures import REAL, Between, Futures, draw_futures, frame_bits
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 
 _MOST_SAMPLES, _MOST_FRAMES, _MOST_TEMPERATURE = 8, 50, 1.5
 _DEFAULT_SAMPLES = 3
+_CACHE = (600, 3600)  # Seconds: how often uploads are looked through, and how old those are that go.
 # One computation at a time, whichever it is.
 _EVENT = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 
@@ -30,13 +30,13 @@ _EVENT = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "
 def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr.Blocks:
     """The page about a trained model, to be launched."""
     config = predictor.config
-    has_videos = arguments.data_dir is not None or not dataset_class(config).needs_data_dir
+    in_split = has_videos(config, arguments.data_dir)
     hidden = gr.update(visible=False)
 
     def clip(video: int | None, files: list[str] | None, num_frames: int) -> Clip:
         if files:
             return clip_of_files(config, files, num_frames)
-        if not has_videos:
+        if not in_split:
             raise UserError("upload a video, a GIF or pictures")
         if video is None:
             raise UserError("give the number of a video, from 0")
@@ -77,13 +77,14 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
     def score(drawn: Futures | None) -> str:
         return "" if drawn is None else parts.bits_by_frame(drawn, frame_bits(predictor, drawn))
 
-    with gr.Blocks(title=f"VideoFlow: {Path(arguments.workdir).name}", analytics_enabled=False) as page:
+    title = f"VideoFlow: {Path(arguments.workdir).name}"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=_CACHE) as page:
         gr.HTML(_header(predictor, arguments), apply_default_css=False)
         drawn, between = gr.State(), gr.State()
         whole, films = {"step": 1, "precision": 0}, {"apply_default_css": False, "js_on_load": parts.IN_STEP}
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                video = _video_number(arguments, predictor) if has_videos else gr.State()
+                video = _video_number(arguments, predictor) if in_split else gr.State()
                 files = gr.File(label="Your own: a video, a GIF, pictures", file_count="multiple", height=150)
                 temperature = gr.Slider(0, _MOST_TEMPERATURE, TEMPERATURE, step=0.05, label="Temperature")
                 count = gr.Slider(1, _MOST_SAMPLES, _DEFAULT_SAMPLES, **whole, label="Samples")
@@ -102,14 +103,14 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
 
         chosen = [video, files, num_frames]
         results = [futures, bits, way, drawn]
-        triggers = [files.change, *([page.load, video.change] if has_videos else [])]
+        triggers = [files.change, *([page.load, video.change] if in_split else [])]
         gr.on(triggers, choose, chosen, results, trigger_mode="always_last", **_EVENT)
         asked = [*chosen, temperature, count, seed]
         drawing = button.click(draw, asked, [*results, first, last], **_EVENT)
         for changed in (drawing.success, first.input, last.input):
             changed(set_out, [weight, drawn, first, last], [shown_between, between], **_EVENT)
         drawing.success(score, drawn, bits, **_EVENT)
-        if has_videos:  # The last choice counts.
+        if in_split:  # The last choice counts.
             video.input(lambda: None, None, files, queue=False, api_visibility="private")
         quiet = {"trigger_mode": "always_last", "show_progress": "hidden"}
         weight.input(slide, [weight, between], shown_between, **quiet, **_EVENT)
@@ -126,6 +127,8 @@ def _shows_faults(*others: Any) -> Callable[[Callable[..., Any]], Callable[..., 
                 return function(*values)
             except UserError as error:
                 message = str(error)
+            except (tf.errors.ResourceExhaustedError, MemoryError):
+                message = "there is not enough memory: ask for fewer samples or frames"
             except tf.errors.OpError as error:
                 if (message := data.reading_fault(error)) is None:
                     raise

@@ -29,6 +29,8 @@ def serve(arguments: ExploreArguments) -> None:
     with tempfile.TemporaryDirectory(prefix="videoflow-explore-") as folder:
         _set_environment(folder)
         import gradio as gr
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
 
         from videoflow_tf.explorer.page import build_page
         from videoflow_tf.explorer.parts import STYLE
@@ -47,6 +49,8 @@ def serve(arguments: ExploreArguments) -> None:
             max_file_size=_LARGEST_UPLOAD,
             quiet=True,
             inline=False,
+            # Another site must not reach it by a name of its own for this address.
+            app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])]},
             prevent_thread_lock=True,
             theme=gr.themes.Default(primary_hue="blue", **fonts),
             css=STYLE,
@@ -75,6 +79,8 @@ def _set_environment(folder: str) -> None:
         "GRADIO_TEMP_DIR": folder,
         "GRADIO_EXAMPLES_CACHE": folder,
         "GRADIO_ALLOWED_PATHS": "",
+        "GRADIO_LOCAL_DEV_MODE": "",
+        "GRADIO_VIBE_MODE": "",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         # Gradio asks its own page whether it is there: not through a proxy.
         "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), _HOST])),

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def save_pretrained(model: VideoFlow, folder: str | Path, workdir: str | Path | None = None) -> None:
     """Writes `model` to a new folder, a workdir without an optimizer: every command and `from_pretrained` take it.
 
-    The files appear together: interrupted, or where the disk is full, it can be done again.
+    The files appear when all are written, the configuration last: interrupted, or where the disk is full, it can be
+    done again.
 
     Args:
       folder: must be empty, or not be there.

@@ -91,3 +91,8 @@ class FutureSampler:
                 f"it must be uint8 {list(shape)}: samples, frames, height, width, channels"
             )
         return frames
+
+
+def in_words(lost: int) -> str:
+    """What is to be said where samples had to be left out."""
+    return f"{lost} sample{'s' * (lost > 1)} not finite: left out, others drawn instead"

@@ -130,11 +130,12 @@ def _samples(folder: Path) -> str:
     parts = []
     for pictures in drawn.values():
         pictures.sort(key=_video_number)
-        shown = [picture for picture in pictures if _video_number(picture) < _SHOWN_VIDEOS]
+        first = sorted({_video_number(picture) for picture in pictures})[:_SHOWN_VIDEOS]
+        shown = [picture for picture in pictures if _video_number(picture) in first]
         if shown[-1].stem.endswith("_grid"):
             shown = shown[-1:]  # The PNG beside an animation is its last frame.
         parts += map(html.figure, shown)
-        if _video_number(pictures[-1]) >= _SHOWN_VIDEOS:
+        if _video_number(pictures[-1]) not in first:
             parts.append(f"<p>Pictures of further videos are in {escape(str(folder))}.</p>")
     if steps:
         *earlier, last = sorted(steps)
