@@ -15,7 +15,6 @@ from videoflow_tf.commands import LAUNCH
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
-TRAINED_OR_SAVED = ("train.md", "extend.md", "serve.md")  # They take longest.
 WITH_COMMANDS = [*(page for page in PAGES if "generated" not in page.parts), ROOT / "README.md", ROOT / "BUILD.md"]
 
 
@@ -34,11 +33,8 @@ def own_registries():
             names.unregister(name)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=[pytest.mark.slow] * (page.name in TRAINED_OR_SAVED)) for page in WITH_CODE],
-    ids=name_of,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_code_of_a_page_runs(page, tmp_path, monkeypatch, own_registries):
     monkeypatch.chdir(tmp_path)
     namespace, text = {}, page.read_text()

@@ -145,6 +145,7 @@ def test_argv_repeats_it():
     )
 
 
+@pytest.mark.slow
 def test_models_of_other_lengths_are_compared_on_what_all_have(micro_run, micro_config, tmp_path):
     write_config(tmp_path / "longer", micro_config.replace(num_eval_frames=7))
     # The first run says what the data are: the floor is of it, too.

@@ -52,7 +52,7 @@ def test_training_clips_are_patches_of_training_videos(bair_dir):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda d: eval_videos(CONFIG, d, "test", num_videos=2), "split test has 1 videos of 13 frames, 2 were"),
+        (lambda d: eval_videos(CONFIG, d, "test", num_videos=2), "split test has 1 video of 13 frames, 2 were"),
         (
             lambda d: eval_videos(CONFIG, d, "test", num_frames=31),
             "no video of split test has the 31 frames: the longest has 30",

@@ -52,6 +52,7 @@ def test_the_training_step_compiles_under_xla(make_model, make_video, latent_enc
 
 
 @pytest.mark.parametrize("latent_encoder", ["conv3d", pytest.param("conv_lstm", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_gradients_under_xla(make_model, make_video, latent_encoder):
     model = make_model(latent_encoder=latent_encoder)
     (bits, plain), (compiled_bits, compiled) = (bits_and_gradients(model, make_video(), xla) for xla in (False, True))

@@ -60,6 +60,13 @@ def test_scores_that_are_not_finite_are_one_line(make_model, make_video):
         variable.assign(variable * np.nan)
     with pytest.raises(UserError, match="^the score of frame 3 is not finite"):
         anomaly.frame_scores(model, make_video(batch=1, frames=5, size=16)[0])
+
+
+@pytest.mark.slow
+def test_a_likelihood_that_is_not_finite_is_one_line(make_model):
+    model = make_model(frame_size=16)
+    for variable in model.trainable_variables:
+        variable.assign(variable * np.nan)
     with pytest.raises(UserError, match="^the likelihood of video 0 of split test is not finite"):
         anomaly.out_of_sequence(model, None, num_videos=1)
 

@@ -222,6 +222,7 @@ def test_a_signal_saves_the_step_under_way(tmp_path, monkeypatch, capsys, number
     assert "Steps 4 to 4 of 6" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_validation_that_was_cut_short_is_made_up(tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         send_at(patch, signal.SIGTERM, VideoFlow, "predict_frames", 1)

@@ -183,6 +183,7 @@ def test_training_is_a_function_of_seed_and_step_and_goes_on_from_a_checkpoint(m
     assert_all_close(weights[2], weights[0])
 
 
+@pytest.mark.slow
 def test_another_seed_trains_another_model(make_model, make_video):
     def trained(seed: int) -> float:
         model = make_model("float32", seed=seed)
