@@ -152,11 +152,11 @@ def read_film(address: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))), float)
 
 
-def status(address: str) -> int:
+def status(address: str, **headers: str) -> int:
     try:
         # Not through the proxy of this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(address, timeout=30) as answer:
+        with opener.open(urllib.request.Request(address, headers=headers), timeout=30) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -226,6 +226,7 @@ def test_clicked_through(micro_run, tmp_path, size, touch, ending, left):
         assert {at.laddr.ip for at in psutil.Process(process.pid).net_connections("inet")} == {"127.0.0.1"}
         for path in ("/etc/hostname", micro_run / "config.json", "README.md"):
             assert status(f"{page}gradio_api/file={path}") == 403
+        assert (status(page), status(page, Host="example.org")) == (200, 400)
         process.send_signal(ending)
         said = process.communicate(timeout=60)
     assert (process.returncode, said[1]) == left
