@@ -51,9 +51,14 @@ def step_flops(config: VideoFlowConfig) -> float:
     return config.batch_size * flops.training_flops(config, config.num_train_frames, given)
 
 
+def step_seconds(config: VideoFlowConfig, device: Device, share: float) -> float:
+    """Of one device's share of a training step."""
+    return step_flops(config) / (device.teraflops * 1e12 * share)
+
+
 def hours(config: VideoFlowConfig, device: Device, count: int, share: float) -> float:
     """Of all the clips that one device sees in a run, batch_size x train_steps, on `count` devices."""
-    return step_flops(config) * config.train_steps / (device.teraflops * 1e12 * share * count) / 3600
+    return step_seconds(config, device, share) * config.train_steps / count / 3600
 
 
 def table(config: VideoFlowConfig, share: float) -> list[str]:
@@ -61,7 +66,7 @@ def table(config: VideoFlowConfig, share: float) -> list[str]:
     columns = ["device", "format", "peak", "a step", "clips a second", *(f"{n} of them" for n in _COUNTS)]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for device in _DEVICES:
-        seconds = step_flops(config) / (device.teraflops * 1e12 * share)
+        seconds = step_seconds(config, device, share)
         runs = (f"{hours(config, device, count, share):.1f} hours" for count in _COUNTS)
         cells = [
             device.name,

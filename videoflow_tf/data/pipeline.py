@@ -119,8 +119,7 @@ def load_video(
     if not 0 <= index < (math.inf if there is None else there):
         known = "from 0 on" if there is None else f"from 0 to {there - 1} with {num_frames} frames"
         raise UserError(f"there is no video {index}: split {split} has those {known}")
-    videos = eval_videos(config, data_dir, split, num_videos=index + 1, num_frames=num_frames)
-    return next(iter(videos.skip(index)))["video"].numpy()
+    return next(iter(source.videos(split, num_frames).skip(index))).numpy()
 
 
 def num_eval_videos(config: VideoFlowConfig, data_dir: str | None, split: str, num_videos: int | None = None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from videoflow_tf.explorer.clips import Clip
 from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.predictors import future_sampler
+from videoflow_tf.predictors.future_sampler import FutureSampler, lost_in_words
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.seeds import as_seed
 from videoflow_tf.studies.interpolation import exact_latents
@@ -31,13 +31,11 @@ def draw_futures(
     predictor: VideoFlowPredictor, clip: Clip, *, count: int, num_frames: int, temperature: float, seed: int
 ) -> Futures:
     """Draws futures of a clip, those that `sample.py` draws; raises `UserError` if most are not finite."""
-    batches = [
-        *future_sampler.FutureSampler(predictor).batches(clip.context, num_frames, temperature, seed, clip.index, count)
-    ]
+    batches = [*FutureSampler(predictor).batches(clip.context, num_frames, temperature, seed, clip.index, count)]
     samples = np.concatenate([batch for _, batch in batches])
     notes, lost = clip.notes, batches[-1][0][-1] + 1 - count
     if lost:
-        notes += (future_sampler.in_words(lost),)
+        notes += (lost_in_words(lost),)
     clips = {} if clip.future is None else {REAL: clip.future}
     clips |= {f"sample {i + 1}": sample for i, sample in enumerate(samples)}
     return Futures(clip.context, clips, temperature, (seed, clip.index), notes)

@@ -79,7 +79,7 @@ def build_page(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> gr
 
     title = f"VideoFlow: {Path(arguments.workdir).name}"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=_CACHE) as page:
-        gr.HTML(_header(predictor, arguments), apply_default_css=False)
+        gr.HTML(parts.header(title, _about(predictor)), apply_default_css=False)
         drawn, between = gr.State(), gr.State()
         whole, films = {"step": 1, "precision": 0}, {"apply_default_css": False, "js_on_load": parts.IN_STEP}
         with gr.Row():
@@ -144,9 +144,10 @@ def _video_number(arguments: ExploreArguments, predictor: VideoFlowPredictor) ->
     return gr.Number(0, precision=0, label=f"Video of split {arguments.split}, 0 to {there - 1}", elem_id="video")
 
 
-def _header(predictor: VideoFlowPredictor, arguments: ExploreArguments) -> str:
+def _about(predictor: VideoFlowPredictor) -> str:
+    """What the model is, in words."""
     config = predictor.config
     height, width, channels = config.frame_shape
     given = f"{config.num_context} frame{'s' * (config.num_context != 1)} given"
-    about = f"{config.dataset}, {height} x {width} {'pixels' if channels == 3 else 'grey pixels'}, {given}"
-    return parts.header(f"VideoFlow: {Path(arguments.workdir).name}", f"{about}; {predictor.step:,} training steps.")
+    kind = "pixels" if channels == 3 else "grey pixels"
+    return f"{config.dataset}, {height} x {width} {kind}, {given}; {predictor.step:,} training steps."

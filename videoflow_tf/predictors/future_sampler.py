@@ -93,6 +93,6 @@ class FutureSampler:
         return frames
 
 
-def in_words(lost: int) -> str:
+def lost_in_words(lost: int) -> str:
     """What is to be said where samples had to be left out."""
     return f"{lost} sample{'s' * (lost > 1)} not finite: left out, others drawn instead"

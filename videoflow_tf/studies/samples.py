@@ -18,8 +18,8 @@ from videoflow_tf.files import atomic_path, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.media.progress import on_own_line, progress_bar
 from videoflow_tf.metrics.metric import Clips
-from videoflow_tf.predictors import future_sampler
 from videoflow_tf.predictors.by_name import open_predictor
+from videoflow_tf.predictors.future_sampler import FutureSampler, lost_in_words
 from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
@@ -105,7 +105,7 @@ def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_futur
     context, future = videos[:, :num_context], videos[:, num_context:]
     samples = np.empty([len(videos), count, num_frames, *videos.shape[2:]], np.uint8)
     bar = progress_bar(len(videos) * count)
-    sampler, lost = future_sampler.FutureSampler(predictor), 0
+    sampler, lost = FutureSampler(predictor), 0
     for i in range(len(videos)):
         done = 0
         with on_own_line():
@@ -116,7 +116,7 @@ def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_futur
                 bar.add(len(batch))
         lost += last + 1 - count
     if lost:
-        print(f"warning: {future_sampler.in_words(lost)}", file=sys.stderr)
+        print(f"warning: {lost_in_words(lost)}", file=sys.stderr)
     return Futures(context, samples, future if future.shape[1] else None, choose, protocol, lost)
 
 
