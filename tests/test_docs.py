@@ -1,6 +1,7 @@
 """The documentation: its code runs, its commands and flags exist, the site has every public name."""
 
 import ast
+import collections
 import os
 import re
 import shutil
@@ -88,12 +89,18 @@ def test_a_wrong_command_is_found():
     assert found == [("train", ["workdr"]), ("evalute", ["x"]), (None, ["fit"])]
 
 
-def public_names(path):
+def public_names(path, kinds=(ast.ClassDef, ast.FunctionDef)):
     """Of the classes and functions at the top of a module, those with a docstring."""
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+        if isinstance(node, kinds) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path}: {node.name} has no docstring"
             yield node.name
+
+
+def test_no_two_classes_have_one_name():
+    paths = (path for package in ("bijectors", "videoflow_tf") for path in (ROOT / package).rglob("*.py"))
+    names = collections.Counter(name for path in paths for name in public_names(path, ast.ClassDef))
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_site_has_every_public_name(tmp_path):

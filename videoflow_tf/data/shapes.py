@@ -215,7 +215,7 @@ def backdrop(frame_size: Sequence[int], scene: Scene) -> np.ndarray:
     return np.rint(image).astype(np.uint8)
 
 
-class Futures(NamedTuple):
+class PossibleFutures(NamedTuple):
     """The P ways in which a video can go on."""
 
     frames: np.ndarray  # uint8 [P, N, H, W, C].
@@ -225,7 +225,7 @@ class Futures(NamedTuple):
     hidden: np.ndarray  # bool [P, N]: all of the shape is behind the occluder.
 
 
-def possible_futures(context: np.ndarray, num_frames: int, scene: Scene) -> Futures:
+def possible_futures(context: np.ndarray, num_frames: int, scene: Scene) -> PossibleFutures:
     """All ways in which a video of one shape can go on, found by rendering the candidates.
 
     The first frame tells shape, size and colour and leaves all directions open; the second tells the direction. Sizes,
@@ -273,7 +273,7 @@ def possible_futures(context: np.ndarray, num_frames: int, scene: Scene) -> Futu
     directions, size = directions[possible], shapes[1][possible]
     times = np.tile(np.arange(len(context), len(context) + num_frames, dtype=np.float32), [len(size), 1])
     seen = _in_sight(size, DIRECTIONS[directions], times, frame_size, scene)
-    return Futures(frames[possible, len(context) :], colours[possible], directions, *seen)
+    return PossibleFutures(frames[possible, len(context) :], colours[possible], directions, *seen)
 
 
 def _in_sight(

@@ -30,7 +30,7 @@ from videoflow_tf.workdir import run_config
 _DEFAULT_VIDEOS, _DEFAULT_SAMPLES = 256, 100
 
 
-class Clip(NamedTuple):
+class MeasuredClip(NamedTuple):
     """A video to measure samples of."""
 
     index: int
@@ -141,10 +141,10 @@ def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) 
         name=arguments.protocol,
     )
 
-    def recorded() -> Iterator[Clip]:
+    def recorded() -> Iterator[MeasuredClip]:
         for index, clip in enumerate(itertools.islice(predictions, num_videos)):
             draw = lambda count, samples=clip.samples: (range(count), samples[:count, :num_frames])  # noqa: E731
-            yield Clip(index, clip.context, clip.real[:num_frames], draw)
+            yield MeasuredClip(index, clip.context, clip.real[:num_frames], draw)
 
     measurements = Measurements(arguments.measurements_dir, predictions.identity)
     measured = measure_samples(metrics, recorded(), protocol, measurements)
@@ -169,7 +169,7 @@ def check_videos(predictor: Predictor, protocol: Protocol) -> None:
         raise UserError(f"{given}: {error}") from None
 
 
-def drawn_clips(predictor: Predictor, protocol: Protocol, sampler: FutureSampler) -> Iterator[Clip]:
+def drawn_clips(predictor: Predictor, protocol: Protocol, sampler: FutureSampler) -> Iterator[MeasuredClip]:
     """The first videos of a split; samples are functions of the seed, the clip's index and their own number."""
     for index, video in _videos(predictor, protocol):
         context, real = video[: protocol.context], video[protocol.context :]
@@ -179,7 +179,7 @@ def drawn_clips(predictor: Predictor, protocol: Protocol, sampler: FutureSampler
             numbers, samples = zip(*sampler.batches(context, *how, count), strict=True)
             return np.concatenate(numbers), np.concatenate(samples)
 
-        yield Clip(index, context, real, draw)
+        yield MeasuredClip(index, context, real, draw)
 
 
 def measure_videos(
@@ -219,7 +219,7 @@ def measure_videos(
 
 
 def measure_samples(
-    metrics: Sequence[SampleMetric], clips: Iterable[Clip], protocol: Protocol, measurements: Measurements
+    metrics: Sequence[SampleMetric], clips: Iterable[MeasuredClip], protocol: Protocol, measurements: Measurements
 ) -> dict[str, Any]:
     """Measures sampled futures. Shows a progress bar.
 

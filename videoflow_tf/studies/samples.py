@@ -28,7 +28,7 @@ from videoflow_tf.studies.files import label_of, read_frames
 
 
 @dataclasses.dataclass(frozen=True)
-class Futures:
+class SampledFutures:
     """Sampled futures of V videos, S of each."""
 
     context: np.ndarray  # uint8 [V, K, H, W, C]
@@ -56,7 +56,8 @@ def sample(arguments: SampleArguments) -> list[Path]:
     Shows a progress bar.
 
     Args: the fields of `SampleArguments`. All samples are written as .npz (arrays `context`, `samples` and, where the
-    videos are long enough, the real `future`, as in `Futures`) and what they are as .json, whichever the pictures.
+    videos are long enough, the real `future`, as in `SampledFutures`) and what they are as .json, whichever the
+    pictures.
 
     Returns:
       The files written.
@@ -71,7 +72,7 @@ def sample(arguments: SampleArguments) -> list[Path]:
     return list(save_futures(futures, folder, **how))
 
 
-def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_future: bool = False) -> Futures:
+def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_future: bool = False) -> SampledFutures:
     """Samples the frames after the context of the first videos of a split, or of a file, and shows a progress bar.
 
     A sample is a function of the seed, the video's index and its own number. Beyond the result, the memory needed grows
@@ -117,10 +118,10 @@ def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_futur
         lost += last + 1 - count
     if lost:
         print(f"warning: {lost_in_words(lost)}", file=sys.stderr)
-    return Futures(context, samples, future if future.shape[1] else None, choose, protocol, lost)
+    return SampledFutures(context, samples, future if future.shape[1] else None, choose, protocol, lost)
 
 
-def similarity(futures: Futures, metric: str) -> np.ndarray:
+def similarity(futures: SampledFutures, metric: str) -> np.ndarray:
     """Mean over frames of the similarity of every sample to the real future, by "psnr" or "ssim": [V, S]."""
     measure = METRICS[metric](futures.samples.shape[1]).measure
     clips = zip(futures.context, futures.future, futures.samples, strict=True)
@@ -128,7 +129,12 @@ def similarity(futures: Futures, metric: str) -> np.ndarray:
 
 
 def save_futures(
-    futures: Futures, folder: Path, *, grid: bool = False, kinds: Sequence[str] = PICTURES, argv: Sequence[str] = ()
+    futures: SampledFutures,
+    folder: Path,
+    *,
+    grid: bool = False,
+    kinds: Sequence[str] = PICTURES,
+    argv: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Writes pictures of the samples, all samples as .npz and what they are as .json; gives the path of each.
 
@@ -166,7 +172,7 @@ def save_futures(
     yield write_json(folder / f"{name}.json", summary)
 
 
-def _named_samples(futures: Futures, video: int, values: np.ndarray | None) -> dict[str, np.ndarray]:
+def _named_samples(futures: SampledFutures, video: int, values: np.ndarray | None) -> dict[str, np.ndarray]:
     """The samples of a video to show, [N, H, W, C] each, by their labels."""
     samples = futures.samples[video]
     if values is None:
