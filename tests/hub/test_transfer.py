@@ -1,54 +1,125 @@
-"""The Hugging Face hub, in a stand-in of its client."""
+"""The Hugging Face hub: its own client, and a stand-in of the server behind it."""
 
-import sys
-import types
-from pathlib import Path
+import base64
+import json
+import zlib
 
+import httpx2
 import numpy as np
 import pytest
+from huggingface_hub import constants, set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from tests.checks import refused
 from videoflow_tf import VideoFlow, extras, workdir
 
+COMMIT = "0" * 40
+
+
+class Server:
+    """Keeps models and answers requests for them, as {status, json, content, headers}."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, dict[str, bytes]] = {}
+
+    def answer(self, path: str, sent: bytes) -> dict:
+        match path.strip("/").split("/"):
+            case ["api", "repos", "create"]:
+                owner = json.loads(sent)["organization"]
+                if owner == "closed":
+                    return {"status": 403, "headers": {"X-Error-Message": "You may not write here"}}
+                name = f"{owner}/{json.loads(sent)['name']}"
+                self.models.setdefault(name, {"notes.txt": b"its owner's"})
+                return {"json": {"url": f"https://huggingface.co/{name}"}}
+            case ["api", "validate-yaml"]:
+                assert json.loads(sent)["content"].startswith("---\nlicense: apache-2.0\nlibrary_name: videoflow-tf\n")
+                return {"json": {"errors": [], "warnings": []}}
+            case ["api", "models", owner, name, *_] if f"{owner}/{name}" not in self.models:
+                return {"status": 401, "headers": {"X-Request-Id": "7"}}
+            case ["api", "models", _, _, "preupload", "main"]:
+                files = [{**file, "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(sent)["files"]]
+                return {"json": {"files": files}}
+            case ["api", "models", owner, name, "commit", "main"]:
+                for line in map(json.loads, sent.splitlines()):
+                    if line["key"] == "file":
+                        content = base64.b64decode(line["value"]["content"])
+                        self.models[f"{owner}/{name}"][line["value"]["path"]] = content
+                address = f"https://huggingface.co/{owner}/{name}/commit/{COMMIT}"
+                return {"json": {"commitUrl": address, "commitOid": COMMIT}}
+            case ["api", "models", owner, name, "revision", "main"]:
+                return {"json": {"id": f"{owner}/{name}", "sha": COMMIT}}
+            case ["api", "models", owner, name, "tree", _]:
+                files = self.models[f"{owner}/{name}"].items()
+                return {"json": [{"type": "file", "path": p, "size": len(c), "oid": _tag(c)} for p, c in files]}
+            case [owner, name, "resolve", _, file]:
+                content = self.models[f"{owner}/{name}"][file]
+                return {"content": content, "headers": {"ETag": _tag(content), "X-Repo-Commit": COMMIT}}
+        return {"status": 404}
+
+
+def _tag(content: bytes) -> str:
+    return f"{zlib.crc32(content):040x}"
+
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A client whose hub is a folder."""
+def client(monkeypatch, tmp_path):
+    """Sets what the hub's client asks instead of the network: a function of requests."""
 
-    def snapshot_download(repo_id: str, allow_patterns: list[str]) -> str:
-        if not (tmp_path / repo_id).is_dir():
-            raise OSError(f"404 Client Error.\n\nRepository Not Found for {repo_id}")
-        assert {path.name for path in (tmp_path / repo_id).iterdir()} <= set(allow_patterns)
-        return str(tmp_path / repo_id)
+    def ask(answer) -> None:
+        set_client_factory(lambda: httpx2.Client(transport=httpx2.MockTransport(answer)))
 
-    class HfApi:
-        def create_repo(self, repo_id: str, exist_ok: bool) -> str:
-            if repo_id.startswith("closed/"):
-                raise PermissionError("403 Forbidden")
-            (tmp_path / repo_id).mkdir(parents=True, exist_ok=exist_ok)
-            return f"https://huggingface.co/{repo_id}"
-
-        def upload_folder(self, repo_id: str, folder_path: str, commit_message: str) -> None:
-            for path in Path(folder_path).iterdir():
-                (tmp_path / repo_id / path.name).write_bytes(path.read_bytes())
-
-    client = types.SimpleNamespace(snapshot_download=snapshot_download, HfApi=HfApi)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", client)
-    monkeypatch.setattr(extras, "is_installed", lambda package: True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    yield ask
+    set_client_factory(default_client_factory)
 
 
-def test_there_and_back(hub, make_model, make_video):
+@pytest.fixture
+def server(client):
+    server = Server()
+
+    def answer(request):
+        found = server.answer(request.url.path, request.content)
+        return httpx2.Response(found.pop("status", 200), **found)
+
+    client(answer)
+    return server
+
+
+def test_there_and_back(server, make_model, make_video):
     model = make_model("float32")
     assert model.push_to_hub("somebody/tiny") == "https://huggingface.co/somebody/tiny"
+    kept = {"README.md", "config.json", "model.safetensors"}
+    assert server.models["somebody/tiny"].keys() == kept | {"notes.txt"}
     found = VideoFlow.from_pretrained("somebody/tiny")
     np.testing.assert_array_equal(found.bits_per_pixel(make_video()), model.bits_per_pixel(make_video()))
+    # The owner's other files stay there.
+    assert {path.name for path in workdir.transfer.download("somebody/tiny").iterdir()} == kept
 
 
-def test_what_fails_is_one_line(hub, make_model):
-    with refused("no trained model 'nobody/tiny': name a workdir, or one of .*; cannot fetch nobody/tiny from the "):
+def test_what_fails_is_one_line(server, make_model):
+    missing = "no trained model 'nobody/tiny': name a workdir, or one of .*; cannot fetch nobody/tiny from the .*: "
+    with refused(f"{missing}401 Client Error.* Repository Not Found for url"):
         VideoFlow.from_pretrained("nobody/tiny")
-    with refused("cannot upload to closed/tiny on the Hugging Face hub: 403 Forbidden; look at"):
+    with refused("cannot upload to closed/tiny on the Hugging Face hub: 403 Forbidden: You may not write here.*look "):
         make_model("float32").push_to_hub("closed/tiny")
+
+
+def test_without_a_network(client, server, make_model, caplog, capsys):
+    model = make_model("float32")
+    model.push_to_hub("somebody/tiny")
+    VideoFlow.from_pretrained("somebody/tiny")
+
+    def no_network(request):
+        raise httpx2.ConnectError("[Errno -2] Name or service not known")
+
+    client(no_network)
+    capsys.readouterr()
+    with refused("cannot fetch nobody/tiny .*Name or service not known.*; look at the network"):
+        VideoFlow.from_pretrained("nobody/tiny")
+    with refused("cannot upload to nobody/tiny .*Name or service not known; look at the network"):
+        model.push_to_hub("nobody/tiny")
+    assert capsys.readouterr() == ("", "") and not caplog.text
+    VideoFlow.from_pretrained("somebody/tiny")  # It was fetched before.
 
 
 def test_without_the_client(make_model, monkeypatch):

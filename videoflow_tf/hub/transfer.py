@@ -1,4 +1,8 @@
-"""To and from the Hugging Face hub; the package huggingface_hub is needed for that alone."""
+"""To and from the Hugging Face hub; the package huggingface_hub is needed for that alone.
+
+Not by its `ModelHubMixin`: that asks for the configuration on its own first and, where there is no network, tries again
+for 23 seconds with a warning each time, then drops the reason. The files, and their places, are those it would make.
+"""
 
 from __future__ import annotations
 
@@ -55,5 +59,6 @@ def _hub() -> ModuleType:
 
 
 def _failed(what: str, error: Exception) -> UserError:
-    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return UserError(f"{what}: {one_line(reason)}; look at the network, the name, and who is logged in")
+    lines = [line for line in str(error).splitlines() if line.strip()]  # A status, what it means, then advice.
+    reason = one_line(" ".join(lines[:2])) or type(error).__name__
+    return UserError(f"{what}: {reason}; look at the network, the name, and who is logged in")
