@@ -1,12 +1,14 @@
 """What a full training run costs on accelerators: python benchmarks/scale.py --preset=bair --share=0.3.
 
 Computed from the operations of the model (flops.py), the peak rates that makers state, and the share of the peak that
-is reached. With --memory=FILE, of `run.py --what=memory`, it says what batch fits.
+is reached. With --memory=FILE, of `run.py --what=memory`, it says what batch fits; with --pipeline=FILE, of
+`input_pipeline.py`, how many cores of the machine that was measured deliver the clips.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,23 +63,38 @@ def hours(config: VideoFlowConfig, device: Device, count: int, share: float) -> 
     return step_seconds(config, device, share) * config.train_steps / count / 3600
 
 
-def table(config: VideoFlowConfig, share: float) -> list[str]:
-    """Markdown: a line for each kind of device."""
+def table(config: VideoFlowConfig, share: float, clips_per_core: float | None = None) -> list[str]:
+    """Markdown: a line for each kind of device; with the cores of the host, where it is known what one delivers."""
     columns = ["device", "format", "peak", "a step", "clips a second", *(f"{n} of them" for n in _COUNTS)]
+    if clips_per_core is not None:
+        columns += [f"cores for {n}" for n in _COUNTS]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for device in _DEVICES:
         seconds = step_seconds(config, device, share)
-        runs = (f"{hours(config, device, count, share):.1f} hours" for count in _COUNTS)
+        rate = config.batch_size / seconds
         cells = [
             device.name,
             device.number_format,
             f"{device.teraflops:g} TFLOP/s",
             f"{1e3 * seconds:.0f} ms",
-            f"{config.batch_size / seconds:.0f}",
-            *runs,
+            f"{rate:.0f}",
+            *(f"{hours(config, device, count, share):.1f} hours" for count in _COUNTS),
         ]
+        if clips_per_core is not None:
+            cells += [str(math.ceil(count * rate / clips_per_core)) for count in _COUNTS]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def clips_per_core(config: VideoFlowConfig, path: Path) -> tuple[float, str]:
+    """What each core of the measured host delivers in a second; and that in words."""
+    measured, clip = _read(path), [config.num_train_frames, *config.frame_shape]
+    if measured.get("clip") != clip or config.dataset not in measured["clips_per_second"]:
+        what = f"clips of {config.dataset}, {' x '.join(map(str, clip))}"
+        raise UserError(f"{path} is not about {what}: measure them with input_pipeline.py --preset=NAME --data_dir=D")
+    rate, by_core = (measured[kind][config.dataset] for kind in ("clips_per_second", "clips_per_core_second"))
+    host = f"{measured['cores']} cores, {measured['cpu']}, load {measured['load']:g}"
+    return by_core, f"a core delivers {by_core:.0f} clips a second of its time ({host}: {rate:.0f} in all)"
 
 
 def memory_table(config: VideoFlowConfig, path: Path) -> list[str]:
@@ -110,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return dict(read_json(path))
     except (OSError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is no file that run.py wrote: {error}") from None
+        raise UserError(f"{path} is no file that a benchmark wrote: {error}") from None
 
 
 def main(argv: list[str]) -> None:
@@ -118,16 +135,20 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="bair")
     parser.add_argument("--share", type=float, required=True, help="of the peak rate that is reached: above 0, to 1")
     parser.add_argument("--memory", type=Path, metavar="FILE", help="what run.py measured: the batch that fits")
+    parser.add_argument("--pipeline", type=Path, metavar="FILE", help="what input_pipeline.py measured: cores of hosts")
     options = parser.parse_args(argv)
     share, config = options.share, PRESETS[options.preset]
     if not 0 < share <= 1:
         raise UserError(f"the share of the peak must be above 0 and at most 1, got {share:g}")
+    by_core, delivered = (None, None) if options.pipeline is None else clips_per_core(config, options.pipeline)
     print(
         f"{options.preset}: {step_flops(config) / 1e12:.2f} TFLOP a step of {config.batch_size} clips of "
         f"{config.num_train_frames} frames, {step_flops(config) * config.train_steps / 1e18:.2f} EFLOP in "
         f"{config.train_steps:,} steps. At {100 * share:.0f} % of the peak:\n"
     )
-    print(*table(config, share), sep="\n")
+    print(*table(config, share, by_core), sep="\n")
+    if delivered is not None:
+        print(f"\nCores of the host: {delivered}.")
     if options.memory is not None:
         print("\nThe batch that fits, with a tenth left free:\n", *memory_table(config, options.memory), sep="\n")
 
