@@ -67,24 +67,6 @@ print(cli.config_from_flags().{field})
     assert (done.stdout, done.stderr) == ("mine\n", "")
 
 
-def trained(config, workdir):
-    """The model after one step of training, read back from the workdir; it can be sampled."""
-    from videoflow_tf.training import train as training
-    from videoflow_tf.training.checkpoints import load_workdir
-
-    training.train(config.replace(train_steps=1), workdir, None)
-    _, model = load_workdir(workdir)
-    assert model.predict_frames(np.zeros([1, 1, 16, 16, 3], np.uint8), 2, seed=0).shape == (1, 2, 16, 16, 3)
-    return model
-
-
-def test_a_coupling_from_outside(micro_config, tmp_path):
-    with registered(COUPLINGS, "scaling", Scaling):
-        model = trained(micro_config.replace(coupling="scaling"), tmp_path / "run")
-        couplings = [part for part in model.submodules if isinstance(part, Coupling)]
-        assert couplings and all(type(part) is Scaling for part in couplings)
-
-
 class LastLatent(WindowEncoder):
     """mean = z_{t-1}; sigma learned per position and channel."""
 
@@ -100,14 +82,6 @@ class LastLatent(WindowEncoder):
 
     def initialize_windows(self, past, level):
         """Nothing: it has no actnorm."""
-
-
-def test_a_latent_encoder_from_outside(micro_config, tmp_path):
-    with registered(LATENT_ENCODERS, "last_latent", LastLatent):
-        model = trained(micro_config.replace(latent_encoder="last_latent"), tmp_path / "run")
-        encoders = [part for part in model.submodules if isinstance(part, LatentEncoder)]
-        assert len(encoders) == micro_config.levels and all(type(part) is LastLatent for part in encoders)
-        assert all(np.abs(encoder.log_std.numpy()).max() > 0 for encoder in encoders)
 
 
 class Stripes(Source):
@@ -134,11 +108,41 @@ class Stripes(Source):
         return numbers_from(0).map(video)
 
 
-def test_a_dataset_from_outside(micro_config, tmp_path):
+OUTSIDE = {"coupling": Scaling, "latent_encoder": LastLatent, "dataset": Stripes}
+
+
+@pytest.fixture(scope="module")
+def trained(micro_config, tmp_path_factory):
+    """A model with a part of each kind from outside, after one step of training, read back from its workdir."""
+    from videoflow_tf.training import train as training
+    from videoflow_tf.training.checkpoints import load_workdir
+
+    workdir = tmp_path_factory.mktemp("outside") / "run"
+    with contextlib.ExitStack() as stack:
+        for field, part in OUTSIDE.items():
+            stack.enter_context(registered(REGISTRIES[field], "mine", part))
+        config = micro_config.replace(**dict.fromkeys(OUTSIDE, "mine"), train_steps=1)
+        training.train(config, workdir, None)
+        yield load_workdir(workdir)[1]
+
+
+def test_it_can_be_sampled(trained):
+    assert trained.predict_frames(np.zeros([1, 1, 16, 16, 3], np.uint8), 2, seed=0).shape == (1, 2, 16, 16, 3)
+
+
+def test_a_coupling_from_outside(trained):
+    couplings = [part for part in trained.submodules if isinstance(part, Coupling)]
+    assert couplings and all(type(part) is Scaling for part in couplings)
+
+
+def test_a_latent_encoder_from_outside(trained):
+    encoders = [part for part in trained.submodules if isinstance(part, LatentEncoder)]
+    assert len(encoders) == trained.config.levels and all(type(part) is LastLatent for part in encoders)
+    assert all(np.abs(encoder.log_std.numpy()).max() > 0 for encoder in encoders)
+
+
+def test_a_dataset_from_outside(trained):
     from videoflow_tf.data import eval_videos
 
-    with registered(DATASETS, "stripes", Stripes):
-        config = micro_config.replace(dataset="stripes")
-        first = next(iter(eval_videos(config, None, "test")))["video"].numpy()
-        assert first.shape == (5, 16, 16, 3) and (first[1, 1::4] == 255).all()
-        trained(config, tmp_path / "run")
+    first = next(iter(eval_videos(trained.config, None, "test")))["video"].numpy()
+    assert first.shape == (5, 16, 16, 3) and (first[1, 1::4] == 255).all()
