@@ -67,6 +67,7 @@ def test_samples_and_their_pictures(workdir):
     assert len(grids) == 3
 
 
+@pytest.mark.slow
 def test_studies(workdir, tmp_path):
     config, _ = load_workdir(workdir)
     video = next(iter(data.eval_videos(config, None, "test", num_frames=6)))["video"].numpy()

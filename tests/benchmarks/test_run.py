@@ -32,6 +32,7 @@ def test_train(tmp_path):
     assert found["ratio_plain_tfp"] == pytest.approx(found["plain_tfp_seconds"]["median"] / seconds["median"])
 
 
+@pytest.mark.slow
 def test_sample(tmp_path):
     arguments = ["--what=sample", "--repeats=2", "--matmul_sizes", "128", "--batch_size=3", "--num_frames=2"]
     found = measured(tmp_path, *arguments)

@@ -8,7 +8,7 @@ COMMANDS = [
     ("interpolate", ["--steps=2"], "eval"),
     ("anomaly", ["--num_videos=2"], "eval"),
     ("fooling_study build", ["--num_videos=1", "--num_frames=2"], "eval/fooling_study_num_videos-1_num_frames-2.html"),
-    ("export", [], "export/saved_model.pb"),
+    pytest.param("export", [], "export/saved_model.pb", marks=pytest.mark.slow),
     ("export", ["--format=hub"], "hub/model.safetensors"),
     ("report", [], "report.html"),
 ]

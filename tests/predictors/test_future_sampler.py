@@ -51,7 +51,7 @@ def test_frames_that_are_not_finite(make_model, make_video):
         FutureSampler(VideoFlowPredictor(model))(make_video(1, 2)[0], 2, 0.5, 0, 7, 1)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 16])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.slow), 3, 16])
 def test_a_sample_that_is_not_finite_is_left_out(make_model, make_video, batch_size, monkeypatch):
     """Whichever the batches: number 1 and 4 of video 2 run away here, and 5 and 6 take their places."""
     model, context = make_model(), make_video(1, 2)[0]

@@ -36,12 +36,13 @@ def plain(results):
     return results()
 
 
-WAYS = [{"recompute": "coupling"}, {"recompute": "step"}, {"accumulate_steps": 2}, {"accumulate_steps": 4}]
+WAYS = [{"recompute": "coupling"}, {"recompute": "step"}, {"accumulate_steps": 4}]
 
 
-@pytest.mark.parametrize(
-    "changes", [*WAYS, pytest.param({"recompute": "step", "jit_compile": True}, marks=pytest.mark.slow)], ids=str
-)
+SLOW = [{"accumulate_steps": 2}, {"recompute": "step", "jit_compile": True}]
+
+
+@pytest.mark.parametrize("changes", [*WAYS, *(pytest.param(way, marks=pytest.mark.slow) for way in SLOW)], ids=str)
 def test_saving_memory_changes_no_number(results, plain, changes):
     tolerance = 1e-5 if "jit_compile" in changes else 1e-6
     bits, gradients = results(**changes)

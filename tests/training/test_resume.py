@@ -207,7 +207,7 @@ def heeds_ctrl_c():
 
 
 @pytest.mark.usefixtures("heeds_ctrl_c")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_the_step_under_way(tmp_path, monkeypatch, capsys, number):
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     send_at(monkeypatch, number, callbacks.ShowProgress, "on_train_batch_end", 3)
@@ -253,6 +253,7 @@ def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, caps
     assert not (tmp_path / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_export_leaves_none_and_it_is_made_up(workdir, monkeypatch, capsys):
     monkeypatch.setattr(export, "export_workdir", export_workdir)
     shutil.rmtree(workdir / "export")
