@@ -107,11 +107,20 @@ def test_damaged_pictures_and_arrays_are_left_out_and_the_rest_is_used(tmp_path)
     archive.write_bytes(zipped[:flags] + b"\1" + zipped[flags + 1 :])  # As if encrypted.
     left_out = dict(open_source(CONFIG, tmp_path).left_out)
     assert left_out.pop("pictures") == (
-        "frame1.png cannot be read (OSError): 1 pictures before it; 1 frames, fewer than the 4 of a training clip"
+        "frame1.png cannot be read (OSError): 1 picture before it; 1 frame, fewer than the 4 of a training clip"
     )
     assert left_out.keys() == {"open.npy", "cut.npy", "locked.npz"}
     assert all(reason.startswith("it cannot be read as an array: ") for reason in left_out.values())
     np.testing.assert_array_equal(batches(CONFIG, tmp_path), expected)
+
+
+def test_a_cache_keeps_every_name(tmp_path):
+    """Of a link, and of a file in a folder that is read by itself, too."""
+    folder = save(tmp_path / "videos" / "deep", *[6] * 4).parent
+    (folder / "link.npy").symlink_to(folder / "deep" / "video0.npy")
+    on_disk = CONFIG.replace(cache_dir=str(tmp_path / "cache"))
+    for place in (folder, folder / "deep"):
+        assert names_by_split(place, on_disk) == names_by_split(place)
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path):

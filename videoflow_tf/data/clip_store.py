@@ -82,8 +82,9 @@ def _decode(item: Item, frame_shape: tuple[int, int, int], fit: str) -> Decoded:
 
 def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cache_dir: Path) -> Decoded:
     """As `_decode`, the frames of all its videos one after the other in KEY.npy, and what they are in KEY.json."""
+    # By its name, too, which is kept with it: a link has another one, and so has a file in a folder within.
     key = hashlib.sha256(
-        json.dumps([_FORM, str(item.path.resolve()), *item[2:], frame_shape, fit]).encode()
+        json.dumps([_FORM, item.name, str(item.path.resolve()), *item[2:], frame_shape, fit]).encode()
     ).hexdigest()
     array, description = cache_dir / f"{key[:32]}.npy", cache_dir / f"{key[:32]}.json"
     try:
