@@ -19,6 +19,7 @@ from work import CONFIGS
 from videoflow_tf.config import PRESETS, VideoFlowConfig, choices_of
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
+from videoflow_tf.units import counted
 
 
 class Device(NamedTuple):
@@ -142,7 +143,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f"the share of the peak must be above 0 and at most 1, got {share:g}")
     by_core, delivered = (None, None) if options.pipeline is None else clips_per_core(config, options.pipeline)
     print(
-        f"{options.preset}: {step_flops(config) / 1e12:.2f} TFLOP a step of {config.batch_size} clips of "
+        f"{options.preset}: {step_flops(config) / 1e12:.2f} TFLOP a step of {counted(config.batch_size, 'clip')} of "
         f"{config.num_train_frames} frames, {step_flops(config) * config.train_steps / 1e18:.2f} EFLOP in "
         f"{config.train_steps:,} steps. At {100 * share:.0f} % of the peak:\n"
     )

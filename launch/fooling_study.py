@@ -13,6 +13,7 @@ import cli
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.studies.arguments import StudyArguments
+from videoflow_tf.units import counted
 from videoflow_tf.workdir import run_config
 
 cli.define_flags(StudyArguments)
@@ -51,7 +52,7 @@ def _score(files: Sequence[str]) -> None:
     rate, protocol = result["fooling_rate"], result["protocol"]
     interval = f"95 % interval {rate['low']:.1%} to {rate['high']:.1%}"
     print(
-        f"Fooling rate {rate['rate']:.1%} ({interval}): {protocol['visitors']} visitor(s) took "
+        f"Fooling rate {rate['rate']:.1%} ({interval}): {counted(protocol['visitors'], 'visitor')} took "
         f"{rate['taken_for_real']} of {rate['shown']} generated clips for real"
     )
     if workdir is not None:

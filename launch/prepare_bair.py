@@ -2,6 +2,8 @@
 
 import cli
 
+from videoflow_tf.units import counted
+
 _DATA_DIR = cli.define_path("data_dir", None, "Folder to prepare the dataset in.", required=True)
 _ARCHIVE = cli.define_path(
     "archive",
@@ -22,7 +24,7 @@ def main() -> None:
         print(f"to {data_dir}/downloads, which can be deleted afterwards. A broken download starts anew;")
         print(f"if yours breaks, {prepare_bair.RESUME_BY_HAND}.", flush=True)
     counts = prepare_bair.prepare(data_dir, _ARCHIVE.value)
-    print(", ".join(f"{split}: {count} videos" for split, count in counts.items()))
+    print(", ".join(f"{split}: {counted(count, 'video')}" for split, count in counts.items()))
     print(bair.version_dir(data_dir))
 
 

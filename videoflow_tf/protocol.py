@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.units import counted
 
 if TYPE_CHECKING:
     from videoflow_tf.model.video_flow import VideoFlow
@@ -76,9 +77,9 @@ class Protocol:
     def videos_text(self) -> str:
         """For example "256 test videos", and of samples how many of each and at which temperature."""
         of_split = "" if self.split is None else f"{self.split} "
-        text = f"{self.videos} {of_split}video{'s' * (self.videos > 1)}"
+        text = f"{counted(self.videos, f'{of_split}video')}"
         if self.samples is not None:
-            text += f", {self.samples} sample{'s' * (self.samples > 1)} each"
+            text += f", {counted(self.samples, 'sample')} each"
         return text if self.temperature is None else f"{text}, temperature {self.temperature:g}"
 
 

@@ -20,7 +20,7 @@ def test_build_then_score(output, workdir, tmp_path):
         files.append(tmp_path / f"{visitor}.json")
         files[-1].write_text(json.dumps({"study": study["id"], "visitor": visitor, "answers": answers}))
     printed = output("fooling_study", "score", *map(str, files), f"--workdir={workdir}")
-    assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitor(s) took 2 of 4" in printed
+    assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitors took 2 of 4" in printed
     result = json.loads((workdir / "eval" / f"fooling_rate_{study['id']}.json").read_text())
     assert result["fooling_rate"]["rate"] == 0.5
 

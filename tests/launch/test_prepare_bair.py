@@ -42,7 +42,7 @@ def test_tar_through_the_command(output, tmp_path):
     data_dir = tmp_path / "data"
     archive = make_tar(tmp_path / "bair.tar", prefix="./deep/")
     printed = output("prepare_bair", f"--data_dir={data_dir}", f"--archive={archive}")
-    assert printed.splitlines() == ["train: 4 videos, test: 1 videos", str(version_dir(data_dir))]
+    assert printed.splitlines() == ["train: 4 videos, test: 1 video", str(version_dir(data_dir))]
     assert [path.name for path in version_dir(data_dir).parent.iterdir()] == ["2.0.0"]
     assert [path.name for path in data_dir.iterdir()] == ["bair_robot_pushing_small"]
 

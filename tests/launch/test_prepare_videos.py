@@ -17,7 +17,7 @@ def test_prepares_and_says_how_to_train(output, error, tmp_path):
     arguments = [f"--input={folder}", f"--data_dir={tmp_path / 'data'}", "--name=mine", "--frame_size=8"]
     first, heading, notes, short, how = output("prepare_videos", *arguments).splitlines()
     assert first.startswith("train 1 video (") and heading.startswith("Left out")
-    assert notes.split()[0] == "notes.txt" and "1 frames, fewer than the 2" in short
+    assert notes.split()[0] == "notes.txt" and "1 frame, fewer than the 2" in short
     assert how == f"Train on it: --dataset=tfds:mine --data_dir={tmp_path / 'data'}"
     assert output("prepare_videos", *arguments).startswith("mine is prepared already.")
     assert "is another dataset" in error("prepare_videos", *arguments, "--fit=pad")

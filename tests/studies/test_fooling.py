@@ -197,5 +197,5 @@ def test_no_text_ends_the_script_of_the_page():
 def test_too_few_videos_are_said_in_the_words_of_the_study(make_model, monkeypatch):
     """Of other videos than those shown real as many again are needed: the number that was given is in the message."""
     monkeypatch.setattr(Shapes, "num_videos", lambda self, split, num_frames: 5)
-    with refused("num_videos=4 real clips and as many generated from other videos take 8: .*--same_videos"):
+    with refused("4 real clips and as many generated from other videos take 8: .*--same_videos"):
         study_clips(CopyLast(TINY.replace(frame_size=16), None), StudyArguments("", num_videos=4, num_frames=2))

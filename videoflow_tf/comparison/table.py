@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from videoflow_tf.metrics.figures import spread
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
+from videoflow_tf.units import counted
 
 Row = Mapping[str, Any]  # As `Contender.row` gives it.
 
@@ -83,7 +84,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def describe(protocol: Protocol) -> str:
     """One sentence on how all were measured."""
-    given = f"{protocol.context} frame{'s' * (protocol.context > 1)} given, {protocol.num_predicted} predicted"
+    given = f"{counted(protocol.context, 'frame')} given, {protocol.num_predicted} predicted"
     dataset = "" if protocol.dataset is None else f"{protocol.dataset}: "
     return f"{dataset}{protocol.videos_text}, {given}."
 

@@ -13,6 +13,7 @@ from videoflow_tf.commands import here
 from videoflow_tf.config import SPLITS, VideoFlowConfig
 from videoflow_tf.data.source import Source, open_source
 from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.units import counted
 
 _LONGEST_TABLE = 20
 _DEFAULT_NUM_VIDEOS = 256  # Of a source that makes up any number.
@@ -117,7 +118,7 @@ def load_video(
     _num_eval_videos(source, split, None, num_frames)  # Complains of another split, or of too many frames.
     there = source.num_videos(split, num_frames)
     if not 0 <= index < (math.inf if there is None else there):
-        known = "from 0 on" if there is None else f"from 0 to {there - 1} with {num_frames} frames"
+        known = "from 0 on" if there is None else f"from 0 to {there - 1} with {counted(num_frames, 'frame')}"
         raise UserError(f"there is no video {index}: split {split} has those {known}")
     return next(iter(source.videos(split, num_frames).skip(index))).numpy()
 
@@ -176,7 +177,7 @@ def _num_eval_videos(source: Source, split: str, num_videos: int | None, num_fra
     if there is None:
         return _DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
     if num_videos is not None and num_videos > there:
-        videos = f"{there} video{'s' * (there > 1)} of {num_frames} frames"
+        videos = f"{counted(there, 'video')} of {counted(num_frames, 'frame')}"
         raise UserError(f"split {split} has {videos}, {num_videos} were asked for")
     return there if num_videos is None else num_videos
 

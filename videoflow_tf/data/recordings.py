@@ -15,6 +15,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import ARRAY_ERRORS
 from videoflow_tf.media.fitting import fit_frames, fit_image
 from videoflow_tf.media.video_files import read_video
+from videoflow_tf.units import counted
 
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .flv .ts .mts .m2ts .mpg .mpeg .vob .wmv .asf .y4m .gif .ogv .3gp".split()
@@ -104,7 +105,8 @@ def _read_pictures(item: Item, frame_shape: tuple[int, int, int], fit: str) -> t
                 image = ImageOps.exif_transpose(opened)
                 frames.append(fit_image(image, frame_shape, fit))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            problems.append(f"{path.name} cannot be read ({type(error).__name__}): {len(frames)} pictures before it")
+            before = counted(len(frames), "picture")
+            problems.append(f"{path.name} cannot be read ({type(error).__name__}): {before} before it")
             break
         size = (image.height, image.width)
     if not frames:
@@ -122,7 +124,9 @@ def _read_arrays(item: Item, frame_shape: tuple[int, int, int], fit: str) -> tup
     try:
         for name, array in _arrays(item):
             if array.dtype != np.uint8 or array.ndim not in (4, 5) or array.shape[-1] not in (1, 3) or not array.size:
-                problems.append(f"{name} must be uint8 [T, H, W, C] or [N, T, H, W, C]; is {array.dtype} {array.shape}")
+                which = name.removeprefix(item.name)  # Of several.
+                expected = "must be uint8 [T, H, W, C] or [N, T, H, W, C]"
+                problems.append(f"{which} {expected}; is {array.dtype} {array.shape}".lstrip())
                 continue
             videos = {name: array} if array.ndim == 4 else {f"{name}[{i}]": video for i, video in enumerate(array)}
             for video_name, video in videos.items():

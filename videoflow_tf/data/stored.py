@@ -12,6 +12,7 @@ import tensorflow as tf
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.source import Source, numbers_from
 from videoflow_tf.errors import UserError
+from videoflow_tf.units import counted
 
 _ORDER, _PATCH = range(2)  # What a seed is for.
 
@@ -80,7 +81,7 @@ class StoredVideos(Source):
     def contents(self) -> str:
         """See `Source`."""
         counts = [
-            f"{split} {_count(len(lengths), 'video')} ({_count(int(lengths.sum()), 'frame')})"
+            f"{split} {counted(len(lengths), 'video')} ({counted(int(lengths.sum()), 'frame')})"
             for split, lengths in self.lengths.items()
         ]
         return f"{', '.join(counts)}; {self.place}"
@@ -116,7 +117,3 @@ class StoredVideos(Source):
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order of the videos in an epoch: int64 [count]."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

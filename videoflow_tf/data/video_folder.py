@@ -21,6 +21,7 @@ from videoflow_tf.data.clip_store import decode_all
 from videoflow_tf.data.recordings import Recording, find_items
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.errors import UserError
+from videoflow_tf.units import counted
 
 _SHARES = {"validation": (0.0, 0.1), "test": (0.1, 0.2)}  # Of the numbers from 0 to 1 that `_number` gives.
 
@@ -56,7 +57,8 @@ class VideoFolder(StoredVideos):
             short = [r for r in of_split if len(r.frames) < least]
             usable += len(of_split) - len(short)
             clip = "training clip" if training else f"clip to evaluate on ({split})"
-            left_out += [(r.name, f"{len(r.frames)} frames, fewer than the {least} of a {clip}") for r in short]
+            fewer = f"fewer than the {least} of a {clip}"
+            left_out += [(r.name, f"{counted(len(r.frames), 'frame')}, {fewer}") for r in short]
             if training:
                 self.recordings[split] = [r for r in of_split if len(r.frames) >= least]
         reasons: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.source import dataset_class
 from videoflow_tf.errors import UserError
 from videoflow_tf.studies.files import read_frames
+from videoflow_tf.units import counted
 
 
 class Clip(NamedTuple):
@@ -72,7 +73,7 @@ def clip_of_files(config: VideoFlowConfig, files: Sequence[str], num_frames: int
             raise UserError(str(error).replace(str(path), name)) from None
         frames = np.concatenate([frames, read])
         notes += [f"{name} is damaged: {problem}" for problem in of_file.get("problems", [])]
-    there = f"{', '.join(Path(path).name for path in files)}: {len(frames)} frame{'s' * (len(frames) != 1)}"
+    there = f"{', '.join(Path(path).name for path in files)}: {counted(len(frames), 'frame')}"
     if len(frames) < config.num_context:
         raise UserError(f"{there}, of which {config.num_context} are needed; upload a longer video")
     if len(frames) < whole:

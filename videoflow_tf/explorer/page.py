@@ -19,6 +19,7 @@ from videoflow_tf.explorer.arguments import ExploreArguments
 from videoflow_tf.explorer.clips import Clip, clip_of_files, clip_of_split, has_videos
 from videoflow_tf.explorer.futures import REAL, Between, Futures, draw_futures, frame_bits
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
+from videoflow_tf.units import counted
 
 _MOST_SAMPLES, _MOST_FRAMES, _MOST_TEMPERATURE = 8, 50, 1.5
 _DEFAULT_SAMPLES = 3
@@ -148,6 +149,6 @@ def _about(predictor: VideoFlowPredictor) -> str:
     """What the model is, in words."""
     config = predictor.config
     height, width, channels = config.frame_shape
-    given = f"{config.num_context} frame{'s' * (config.num_context != 1)} given"
+    given = f"{counted(config.num_context, 'frame')} given"
     kind = "pixels" if channels == 3 else "grey pixels"
-    return f"{config.dataset}, {height} x {width} {kind}, {given}; {predictor.step:,} training steps."
+    return f"{config.dataset}, {height} x {width} {kind}, {given}; {counted(predictor.step, 'training step')}."

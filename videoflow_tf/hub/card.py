@@ -13,6 +13,7 @@ from videoflow_tf.metrics.results import summary
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.report.commands import train_command
+from videoflow_tf.units import counted
 
 _CARD = """\
 ---
@@ -29,10 +30,10 @@ tags:
 A conditional normalizing flow that predicts video with an exact likelihood (Kumar et al., ICLR 2020,
 [arXiv 1903.01434](https://arxiv.org/abs/1903.01434)), for the package videoflow-tf.
 
-- Frames: {height} x {width} pixels, {channels} channel(s), {n_bits} bits a component; {given}.
-- Size: {parameters:,} parameters: {levels} levels of {depth} steps, {coupling} couplings, {encoder} latent prior.
+- Frames: {height} x {width} pixels, {channels}, {bits} a component; {given}.
+- Size: {parameters:,} parameters: {levels} of {depth}, {coupling} couplings, {encoder} latent prior.
 - Data: `{dataset}`, the train split, in clips of {clip} frames.
-- Training: {step:,} steps of {batch} clips, rate {rate:g}. Repeated by
+- Training: {step} of {batch}, rate {rate:g}. Repeated by
 
       {command}
 
@@ -40,6 +41,7 @@ A conditional normalizing flow that predicts video with an exact likelihood (Kum
 
 ```python
 from videoflow_tf import VideoFlow
+from videoflow_tf.units import counted
 
 model = VideoFlow.from_pretrained("FOLDER")  # This folder, or "user/model" on the hub
 model.predict_frames(context, num_frames=20, temperature=0.5)  # uint8 [B, K, {height}, {width}, {channels}]
@@ -70,24 +72,24 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
       workdir: of its run: results there, measured at the same step, are its figures.
     """
     height, width, channels = config.frame_shape
-    frames = f"{config.num_context} frame{'s' * (config.num_context > 1)} given"
+    frames = f"{counted(config.num_context, 'frame')} given"
     figures = () if workdir is None else _figures(Path(workdir), step)
     lines = [f"- {line}" for line in dict.fromkeys(figures)]  # A sweep has what was measured by itself, too.
     return _CARD.format(
         dataset=config.dataset,
         height=height,
         width=width,
-        channels=channels,
-        n_bits=config.n_bits,
+        channels=counted(channels, "channel"),
+        bits=counted(config.n_bits, "bit"),
         given=frames if config.conditional else "single frames, none given",
         parameters=parameters,
-        levels=config.levels,
-        depth=config.depth,
+        levels=counted(config.levels, "level"),
+        depth=counted(config.depth, "step"),
         coupling=config.coupling,
         encoder=config.latent_encoder if config.conditional else "learned",
         clip=config.num_train_frames,
-        step=step,
-        batch=config.batch_size,
+        step=counted(step, "step"),
+        batch=counted(config.batch_size, "clip"),
         rate=config.learning_rate,
         command=train_command(config, "WORKDIR"),
         figures="\n".join(lines) or "None measured yet: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`.",

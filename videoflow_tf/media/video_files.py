@@ -18,6 +18,7 @@ import numpy as np
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.extras import require
 from videoflow_tf.media.fitting import fit_image
+from videoflow_tf.units import counted
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -128,7 +129,7 @@ def _decode(
     if damaged:
         problems.append(f"{len(damaged)} of {len(frames)} frames are damaged, the first is number {damaged[0]}")
     if lost:
-        problems.append(f"{lost} part{'s' * (lost > 1)} of the file cannot be decoded")
+        problems.append(f"{counted(lost, 'part')} of the file cannot be decoded")
     if len(frames) < max_frames:
         problems += _missing(container, stream, times, discarded)
         if _is_cut(container, end):
@@ -176,4 +177,4 @@ def _complaints(log: list[tuple[int, str, str]], others: set[str]) -> Iterator[s
     said = [f"{name}: {message}" for _, name, message in log if name not in others]
     if said:
         first = one_line(said[0])[:_LONGEST_MESSAGE]
-        yield f"FFmpeg reports {len(said)} error{'s' * (len(said) > 1)}, the first: {first}"
+        yield f"FFmpeg reports {counted(len(said), 'error')}, the first: {first}"

@@ -14,6 +14,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import local_path
 from videoflow_tf.metrics.papers import PAPERS
 from videoflow_tf.registry import METRICS
+from videoflow_tf.units import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +174,7 @@ _OF_PREDICTIONS = {
 
 def _described(context: int, frame_shape: tuple[int, int, int]) -> str:
     height, width, channels = frame_shape
-    return f"{context} frame{'s' * (context > 1)} given of {height}x{width}x{channels} each"
+    return f"{counted(context, 'frame')} given of {height}x{width}x{channels} each"
 
 
 def _checked_names(names: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from videoflow_tf.predictors.predictions import Predictions
 from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
+from videoflow_tf.units import counted
 from videoflow_tf.workdir import run_config
 
 _DEFAULT_VIDEOS, _DEFAULT_SAMPLES = 256, 100
@@ -103,7 +104,7 @@ def measure_predictor(
         print(f"Samples at temperature {at.temperature:g}")
         measured[i] |= measure_samples(on_samples, drawn_clips(predictor, at, sampler), at, measurements)
         if debiased:
-            print(f"{arguments.fvd_clips} clips of each video")
+            print(f"{counted(arguments.fvd_clips, 'clip')} of each video")
             drawn = drawn_clips(predictor, on_clips[i], sampler)
             measured[i]["fvd"]["debiased"] = measure_samples(debiased, drawn, on_clips[i], measurements)["fvd"]
     return results.write(arguments, measured)
@@ -116,21 +117,22 @@ def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) 
     num_frames = arguments.num_frames or predictions.num_frames
     num_samples = arguments.num_samples or predictions.num_samples
     asked = (
-        ("videos", num_videos, predictions.num_videos, "num_videos"),
-        ("frames after the context", num_frames, predictions.num_frames, "num_frames"),
-        ("samples of each video", num_samples, predictions.num_samples, "num_samples"),
+        ("video", "", num_videos, predictions.num_videos, "num_videos"),
+        ("frame", " after the context", num_frames, predictions.num_frames, "num_frames"),
+        ("sample", " of each video", num_samples, predictions.num_samples, "num_samples"),
     )
-    for what, wanted, there, flag in asked:
+    for noun, of, wanted, there, flag in asked:
         if wanted > there:
-            raise UserError(f"{arguments.predictions} has {there} {what}, {wanted} were asked for by --{flag}")
+            what = counted(there, noun) + of
+            raise UserError(f"{arguments.predictions} has {what}, {wanted} were asked for by --{flag}")
     config = None if arguments.workdir is None else run_config(arguments.workdir)
     clips = Clips(predictions.context_shape[1:], context, num_frames, num_videos, config)
     metrics = make_metrics(MetricOptions(clips, arguments, num_samples))
     for metric in metrics:
         if metric.num_samples > predictions.num_samples:
             raise UserError(
-                f"{arguments.predictions} has {predictions.num_samples} samples of each video, {metric.name} needs "
-                f"{metric.num_samples}; leave it out, or give a smaller --fvd_draws"
+                f"{arguments.predictions} has {counted(predictions.num_samples, 'sample')} of each video, "
+                f"{metric.name} needs {metric.num_samples}; leave it out, or give a smaller --fvd_draws"
             )
     protocol = Protocol(
         videos=num_videos,
@@ -164,8 +166,8 @@ def check_videos(predictor: Predictor, protocol: Protocol) -> None:
     try:
         _videos(predictor, protocol)
     except UserError as error:
-        given = f"{protocol.context} frames given, {protocol.num_predicted} predicted"
-        given += f", {protocol.clips} clips of each video" if protocol.clips else ""
+        given = f"{counted(protocol.context, 'frame')} given, {protocol.num_predicted} predicted"
+        given += f", {counted(protocol.clips, 'clip')} of each video" if protocol.clips else ""
         raise UserError(f"{given}: {error}") from None
 
 

@@ -21,7 +21,7 @@ from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.metric import Metric
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
-from videoflow_tf.units import BITS_UNIT
+from videoflow_tf.units import BITS_UNIT, counted
 
 _AT_THE_TOP = "bits_per_pixel"  # The metric whose protocol stands at the top level.
 
@@ -92,7 +92,7 @@ def in_words(metrics: dict[str, Any], name: str) -> tuple[str, str]:
       KeyError, TypeError or the like: there is no such metric, or it was not written by this program.
     """
     lost = metrics[name].get("not_finite", 0)
-    left_out = f"; {lost} sample{'s' * (lost > 1)} left out as not finite" if lost else ""
+    left_out = f"; {counted(lost, 'sample')} left out as not finite" if lost else ""
     return _values(metrics[name]), f"{Protocol.of_metric(metrics, name).videos_text}{left_out}"
 
 

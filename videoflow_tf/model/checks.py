@@ -11,6 +11,7 @@ import tensorflow as tf
 from bijectors.fast_forms import sizes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.units import counted
 
 _CONVERT = "convert uint8 frames by the model's `dequantize`"
 
@@ -111,7 +112,7 @@ def checked_video(
     if holds and not got.is_fully_defined():
         got = tf.shape(video)[2:]
         holds = tf.reduce_all(tf.equal(got, frame_shape))
-    expected = f"expected frames of {height}x{width} with {channels} channel{'s' * (channels > 1)}"
+    expected = f"expected frames of {height}x{width} with {counted(channels, 'channel')}"
     height_and_width, colours = video.shape[2:4].as_list(), video.shape[4]
     remedies = {  # Where the form is known at run time alone, both.
         "resize the video or choose another frame_size": height_and_width != [height, width],
@@ -123,7 +124,7 @@ def checked_video(
     video = require(video, got >= 1, "expected at least 1 video", got, "the batch is empty")
     if least_frames > 0:
         got = sizes(video, 2)[1]
-        expected = f"expected at least {least_frames} frame{'s' * (least_frames > 1)}"
+        expected = f"expected at least {counted(least_frames, 'frame')}"
         video = require(video, got >= least_frames, expected, got, "give a longer video")
     video.set_shape([None, None, *frame_shape])
     return video

@@ -15,6 +15,7 @@ import tf_keras
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.files import atomic_path
+from videoflow_tf.units import counted
 
 _WEIGHTS, _MODEL, _LEGACY = ".weights.h5", ".keras", (".h5", ".hdf5", ".keras")
 
@@ -117,7 +118,7 @@ class Saving:
         expected = [(tuple(v.shape), v.dtype.as_numpy_dtype) for v in variables]
         if [(value.shape, value.dtype) for value in found] != expected:
             raise UserError(
-                f"the file has {len(found)} weights that are not those of this model, which has {len(variables)}: "
+                f"the file has {counted(len(found), 'weight')}, not those of this model, which has {len(variables)}: "
                 "another configuration or dtype wrote it"
             )
         for variable, value in zip(variables, found, strict=True):

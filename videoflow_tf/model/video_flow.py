@@ -30,6 +30,7 @@ from videoflow_tf.model.sampler import sample_frames
 from videoflow_tf.model.saving import Saving
 from videoflow_tf.model.train_step import TrainStep
 from videoflow_tf.seeds import as_seed
+from videoflow_tf.units import counted
 from videoflow_tf.workdir import find_trained
 
 # So many compiled samplers are kept, the last used ones.
@@ -332,8 +333,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         Raises:
           UserError: if training has begun; the weights would be lost.
         """
-        if int(self.step.numpy()) > 0:
-            raise UserError(f"the model has been trained for {int(self.step.numpy())} steps; initialize a new one")
+        if (step := int(self.step.numpy())) > 0:
+            raise UserError(f"the model has been trained for {counted(step, 'step')}; initialize a new one")
         seed = (self.config.seed, 0) if seed is None else seed
         batch = self._encoded(checks.checked_video(batch, self.config.frame_shape, least_frames=1))
         noise = self._noise(batch, None, seed)

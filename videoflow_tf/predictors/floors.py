@@ -13,6 +13,7 @@ from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.predictors.predictor import Predictor
+from videoflow_tf.units import counted
 
 _MOST_VIDEOS = 100  # Of the training split, to fit the width on.
 _WIDTHS = np.geomspace(1e-3, 200, 120)  # Tried, in levels.
@@ -43,9 +44,8 @@ class Floor(Predictor):
         """The width of the Laplace error, in levels, with the fewest bits on the first videos of the training split."""
         there = data.num_eval_videos(self.config, self._data_dir, "train")
         if there == 0:
-            raise UserError(
-                f"the training split has no videos of {self.config.num_eval_frames} frames to fit a Laplace error on"
-            )
+            length = counted(self.config.num_eval_frames, "frame")
+            raise UserError(f"the training split has no videos of {length} to fit a Laplace error on")
         count = min(_MOST_VIDEOS, there)
         videos = data.eval_videos(self.config, self._data_dir, "train", num_videos=count).as_numpy_iterator()
         pairs = sum(self._pairs(element["video"]) for element in videos)

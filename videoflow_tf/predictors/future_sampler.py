@@ -9,6 +9,7 @@ import numpy as np
 from videoflow_tf.errors import UserError
 from videoflow_tf.predictors.predictor import NotFiniteError, Predictor
 from videoflow_tf.seeds import as_seed, fold_in
+from videoflow_tf.units import counted
 
 # More samples that are not finite than are, by so many: a matter of the model, not of a rare sample.
 _MOST_LOST = 4
@@ -95,4 +96,4 @@ class FutureSampler:
 
 def lost_in_words(lost: int) -> str:
     """What is to be said where samples had to be left out."""
-    return f"{lost} sample{'s' * (lost > 1)} not finite: left out, others drawn instead"
+    return f"{counted(lost, 'sample')} not finite: left out, others drawn instead"

@@ -12,6 +12,7 @@ import numpy as np
 from videoflow_tf.arguments import file_label
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.files import ARRAY_ERRORS, file_digest, local_path
+from videoflow_tf.units import counted
 
 _SHAPES = {"context": "videos, K, H, W, C", "samples": "videos, samples, N, H, W, C", "future": "videos, N, H, W, C"}
 _FORM = "; ".join(f"{name} [{shape}]" for name, shape in _SHAPES.items())
@@ -92,7 +93,8 @@ def _checked_shapes(file: Path) -> dict[str, tuple[int, ...]]:
             f"agree in videos, height, width or channels: {_FORM}"
         )
     if samples[2] != future[1]:
-        raise UserError(f"{file} has samples of {samples[2]} frames and a future of {future[1]}; give equally many")
+        of_samples = counted(samples[2], "frame")
+        raise UserError(f"{file} has samples of {of_samples} and a future of {future[1]}; give equally many")
     return {"context": context, "samples": samples, "future": future}
 
 

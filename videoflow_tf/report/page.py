@@ -18,7 +18,7 @@ from videoflow_tf.report import html
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 from videoflow_tf.training.validation import Validations
-from videoflow_tf.units import BITS_LABEL
+from videoflow_tf.units import BITS_LABEL, counted
 from videoflow_tf.workdir import latest_checkpoint, read_history, run_config
 
 _LONGEST_LIST = 16
@@ -63,8 +63,8 @@ def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> st
     title = f"VideoFlow: {workdir.resolve().name}"
     height, width, channels = config.frame_shape
     kind = "pixels" if channels == 3 else "grey pixels"
-    summary = f"Dataset {config.dataset}, {height} x {width} {kind}, {config.num_context} "
-    summary += f"frame{'s' * (config.num_context > 1)} given; {step:,} of {config.train_steps:,} training steps."
+    summary = f"Dataset {config.dataset}, {height} x {width} {kind}, {counted(config.num_context, 'frame')} "
+    summary += f"given; {step:,} of {counted(config.train_steps, 'training step')}."
     return html.page(title, summary, sections)
 
 
@@ -178,7 +178,7 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
 def _number(value: Any) -> str:
     if isinstance(value, list):
         if len(value) > _LONGEST_LIST or any(isinstance(item, list) for item in value):
-            return f"{len(value)} values, in the file"
+            return f"{counted(len(value), 'value')}, in the file"
         return ", ".join(_number(item) for item in value)
     if isinstance(value, float):
         return f"{value:.5g}"

@@ -21,7 +21,7 @@ from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.seeds import as_seed, fold_in
-from videoflow_tf.units import BITS_UNIT
+from videoflow_tf.units import BITS_UNIT, counted
 
 _STEPS_AHEAD = 10
 _FRAMES_AT_ONCE = 32
@@ -92,7 +92,8 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
     _check_conditional(config)
     context, length = config.num_context, len(video)
     if length <= context:
-        raise UserError(f"the video has {length} frames; a score needs more than the {context} given as context")
+        there = counted(length, "frame")
+        raise UserError(f"the video has {there}; a score needs more than the {context} given as context")
     noise = _frame_noise(config, length, (0, seed))
     past = model.past_frames
     piece = length if past is None else max(context, past) + _FRAMES_AT_ONCE

@@ -18,6 +18,7 @@ from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import SampleArguments, StudyArguments
 from videoflow_tf.studies.fooling import study_page
 from videoflow_tf.studies.samples import sample_futures
+from videoflow_tf.units import counted
 
 
 @takes(StudyArguments)
@@ -69,5 +70,5 @@ def _check_videos(config: VideoFlowConfig, study: StudyArguments, total: int) ->
     try:
         open_videos(total)
     except UserError as error:
-        of_each = f"num_videos={study.num_videos} real clips and as many generated from other videos"
+        of_each = f"{counted(study.num_videos, 'real clip')} and as many generated from other videos"
         raise UserError(f"{of_each} take {total}: {error}; give a smaller --num_videos, or --same_videos") from None

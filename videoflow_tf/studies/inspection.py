@@ -16,7 +16,7 @@ from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.media import strips
 from videoflow_tf.predictors.floors import CopyLast, Linear
-from videoflow_tf.units import BITS_LABEL
+from videoflow_tf.units import BITS_LABEL, counted
 
 _MOST_VIDEOS = 100  # Of each split that are looked at; generated ones are as many.
 _SHEET_ROWS, _SHEET_COLUMNS = 12, 8
@@ -49,7 +49,7 @@ def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | P
     if isinstance(source, StoredVideos):
         for split, lengths in source.lengths.items():
             if len(lengths):
-                yield f"{split}: {lengths.min()} to {lengths.max()} frames a video, median {np.median(lengths):g}"
+                yield f"{split}, frames a video: {lengths.min()} to {lengths.max()}, median {np.median(lengths):g}"
     if isinstance(source, VideoFolder):
         recordings = [recording for of_split in source.recordings.values() for recording in of_split]
         yield "sizes: " + _counted(f"{r.size[0]}x{r.size[1]}" for r in recordings)
@@ -57,12 +57,13 @@ def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | P
     looks = {split: look for split in SPLITS if (look := _look(source, config, split)) is not None}
     floors = [floor(config, data_dir) for floor in (CopyLast, Linear)] if "train" in looks else []
     for split, look in looks.items():
+        count, length = look.videos.shape[:2]
         yield (
-            f"{split}, {len(look.videos)} videos of {look.videos.shape[1]} frames: {look.grey:.0%} without colour; "
+            f"{split}, {counted(count, 'video')} of {counted(length, 'frame')}: {look.grey:.0%} without colour; "
             f"motion {look.motion.mean():.2f} levels a frame, by frame: {' '.join(f'{m:.2f}' for m in look.motion)}"
         )
         for floor in floors:
-            bits = floor.frame_bits_per_pixel(look.videos, np.zeros([len(look.videos), 2], np.int32)).mean()
+            bits = floor.frame_bits_per_pixel(look.videos, np.zeros([count, 2], np.int32)).mean()
             yield f"{split}, {floor.guess}, with a Laplace error of width {floor.width:.3g}: {bits:.4f} {BITS_LABEL}"
     if looks:
         yield str(_contact_sheet(next(iter(looks.values())).videos, Path(sheet)))

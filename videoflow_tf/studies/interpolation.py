@@ -22,6 +22,7 @@ from videoflow_tf.protocol import Protocol
 from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.studies.files import label_of, read_frames
 from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.units import counted
 
 
 class Interpolation(NamedTuple):
@@ -154,7 +155,7 @@ def _check(config: VideoFlowConfig, num_steps: int, levels: Sequence[int], chann
         channels = config.latent_shape(level)[-1]
         if channel_rank is not None and not 1 <= channel_rank <= channels:
             raise UserError(
-                f"level {level} has {channels} channels: a channel rank of {channel_rank} is not one of them"
+                f"level {level} has {counted(channels, 'channel')}: a channel rank of {channel_rank} is not one of them"
             )
 
 

@@ -25,6 +25,7 @@ from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.studies.arguments import PICTURES, SampleArguments
 from videoflow_tf.studies.files import label_of, read_frames
+from videoflow_tf.units import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _videos(
     try:
         return read(config.num_context + arguments.num_frames), where
     except UserError as error:
-        why = f"{config.num_context} frames given, {arguments.num_frames} generated: {error}"
+        why = f"{counted(config.num_context, 'frame')} given, {arguments.num_frames} generated: {error}"
         if needs_future:
             raise UserError(why) from None
         videos = read(config.num_context)
@@ -214,6 +215,7 @@ def _file(config: VideoFlowConfig, arguments: SampleArguments, needs_future: boo
     video = frames[start - 1 :]
     least = whole if needs_future else max(1, num_context)
     if len(video) < least:
-        raise UserError(f"{file} has {len(frames)} frames, of which {least} are needed from number {start} on")
+        there = counted(len(frames), "frame")
+        raise UserError(f"{file} has {there}, of which {least} are needed from number {start} on")
     video = video if len(video) == whole else video[:num_context]
     return video[None], {"dataset": None, "settings": {**settings, "start": start}}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.units import counted
 
 _DEFAULT_FRAME_SIZE = 64  # Of the official datasets.
 
@@ -209,7 +210,8 @@ def _check_together(h: Mapping[str, Any], given: Mapping[str, Any]) -> None:
                 raise UserError(f"gen_mode=unconditional needs {name}=1, got {h[name]}")
         return
     if train_frames != -1 and train_frames <= inputs:
-        raise UserError(f"num_train_frames={train_frames} leaves nothing to predict after {inputs} input frames")
+        frames = counted(inputs, "input frame")
+        raise UserError(f"num_train_frames={train_frames} leaves nothing to predict after {frames}")
     if encoder in ("pointwise", "conv_lstm"):
         if num_past != 1:
             raise UserError(f"latent_dist_encoder={encoder} needs num_cond_latents=1, got {num_past}")
@@ -231,7 +233,7 @@ def _check_together(h: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         if h["latent_pre_output_channels"] < 2 ** (h["latent_encoder_depth"] - 1):
             raise UserError(
                 f"latent_pre_output_channels={h['latent_pre_output_channels']} leaves no channels in the first of "
-                f"latent_encoder_depth={h['latent_encoder_depth']} layers, each half as wide as the next"
+                f"latent_encoder_depth={h['latent_encoder_depth']}, each half as wide as the next"
             )
     if encoder == "conv3d_net" and h["cond_first_frame"]:
         raise UserError("cond_first_frame=True does not go with latent_dist_encoder=conv3d_net")

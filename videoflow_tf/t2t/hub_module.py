@@ -25,6 +25,7 @@ from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.t2t.checkpoint import build_model, check_new, read_checkpoint, write_run
 from videoflow_tf.t2t.hparams import OFFICIAL_DEFAULTS, config_from_hparams, split_record
 from videoflow_tf.t2t.variables import SCOPE
+from videoflow_tf.units import counted
 
 _MARK = "tfhub_module.pb"
 _FIRST = "codec/revnet_0/revnet_step_0/"
@@ -117,7 +118,7 @@ def _official_names(arrays: Mapping[str, np.ndarray], path: str | Path) -> dict[
     scopes = [name.removesuffix(f"{_FIRST}invertible/P") for name in arrays if name.endswith(f"{_FIRST}invertible/P")]
     if len(scopes) != 1:
         raise UserError(
-            f"{path} has {len(scopes)} VideoFlows in it, by its variables {_FIRST}invertible/P; expected one"
+            f"{path} has {counted(len(scopes), 'VideoFlow')} in it, by its variables {_FIRST}invertible/P; expected one"
         )
     named = {name.removeprefix(scopes[0]) if name.startswith(scopes[0]) else name: a for name, a in arrays.items()}
     return {name if name.endswith("global_step") else SCOPE + name: array for name, array in named.items()}

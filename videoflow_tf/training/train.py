@@ -20,6 +20,7 @@ from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.signals import StopOnSignal, Stopped
 from videoflow_tf.training.strategies import any_machine, is_chief, losing_machines, make_strategy, shard_data
 from videoflow_tf.training.validation import Validations, Validator
+from videoflow_tf.units import counted
 from videoflow_tf.workdir import check_same_run, read_config, read_history, saved_checkpoints, write_start
 
 # A file of another machine may be seen later.
@@ -122,7 +123,7 @@ def _why_finished(config: VideoFlowConfig, step: int, validations: Validations) 
     if validations.misses(step, config):
         return None
     if step == config.train_steps:
-        return f"{step} steps of {config.train_steps}"
+        return f"{counted(step, 'step')} of {config.train_steps}"
     if validations.worse(config.stop_after):
         return f"no evaluation was better than that of step {validations.best_step} in the last {config.stop_after}"
     return None
@@ -136,11 +137,13 @@ def _batch_size(config: VideoFlowConfig, workdir: Path, replicas: int, may_chang
         return config.batch_size
     if whole % replicas:
         raise UserError(
-            f"the run in {workdir} has batches of {whole} clips, which {replicas} devices cannot share equally; take "
-            "another number of them, or change the batch: --batch_size=N on each, --allow_changes=batch_size"
+            f"the run in {workdir} has batches of {counted(whole, 'clip')}, which {replicas} devices cannot share "
+            "equally; take another number of them, or change the batch: --batch_size=N on each, "
+            "--allow_changes=batch_size"
         )
-    print(f"The batch stays {whole} clips: {whole // replicas} on each device, not {config.batch_size}", flush=True)
-    return whole // replicas
+    each = whole // replicas
+    print(f"The batch stays {counted(whole, 'clip')}: {each} on each device, not {config.batch_size}", flush=True)
+    return each
 
 
 def _make_model(
@@ -156,12 +159,13 @@ def _make_model(
     with strategy.scope():
         model = VideoFlow(config)
     replicas = strategy.num_replicas_in_sync
-    print(f"{model.count_params():,} parameters; batch {config.batch_size} on each of {replicas} device(s)")
+    devices = counted(replicas, "device")
+    print(f"{model.count_params():,} parameters; batch {config.batch_size} on each of {devices}")
     if new and is_chief(strategy) and init_from is not None:
         print(f"Starting from the weights in {init_from}", flush=True)
         checkpoints.load_weights(model, init_from, checkpoint)
     elif new and is_chief(strategy):
-        print(f"Initialising on {config.init_batch_size} clips", flush=True)
+        print(f"Initialising on {counted(config.init_batch_size, 'clip')}", flush=True)
         model.initialize(data.init_clips(config, data_dir, num_clips=config.init_batch_size))
     with strategy.scope():
         optimizer = make_optimizer(config)
