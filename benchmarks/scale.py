@@ -66,7 +66,7 @@ def hours(config: VideoFlowConfig, device: Device, count: int, share: float) -> 
 
 def table(config: VideoFlowConfig, share: float, clips_per_core: float | None = None) -> list[str]:
     """Markdown: a line for each kind of device; with the cores of the host, where it is known what one delivers."""
-    columns = ["device", "format", "peak", "a step", "clips a second", *(f"{n} of them" for n in _COUNTS)]
+    columns = ["device", "format", "peak TFLOP/s", "ms a step", "clips a second", *(f"hours on {n}" for n in _COUNTS)]
     if clips_per_core is not None:
         columns += [f"cores for {n}" for n in _COUNTS]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -76,10 +76,10 @@ def table(config: VideoFlowConfig, share: float, clips_per_core: float | None = 
         cells = [
             device.name,
             device.number_format,
-            f"{device.teraflops:g} TFLOP/s",
-            f"{1e3 * seconds:.0f} ms",
+            f"{device.teraflops:g}",
+            f"{1e3 * seconds:.0f}",
             f"{rate:.0f}",
-            *(f"{hours(config, device, count, share):.1f} hours" for count in _COUNTS),
+            *(f"{hours(config, device, count, share):.1f}" for count in _COUNTS),
         ]
         if clips_per_core is not None:
             cells += [str(math.ceil(count * rate / clips_per_core)) for count in _COUNTS]

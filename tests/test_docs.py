@@ -120,6 +120,8 @@ def test_site_has_every_public_name(tmp_path):
     pages = {page: page.read_text() for page in (tmp_path / "site").rglob("*.html")}
     assert not [page for page, text in pages.items() if re.search(r"\]\[(bijectors|videoflow_tf)", text)]
     reference = "".join(text for page, text in pages.items() if page.parent.name == "reference")
+    # One item for a text of two lines.
+    assert re.search(r"Element i is the batch of step\s+<code>start_step", reference)
     for package in ("bijectors", "videoflow_tf"):
         for path in (tmp_path / package).rglob("*.py"):
             module = ".".join(path.relative_to(tmp_path).with_suffix("").parts).removesuffix(".__init__")
