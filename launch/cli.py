@@ -18,7 +18,7 @@ from videoflow_tf.arguments import flag_text
 from videoflow_tf.commands import LAUNCH, here
 from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
 from videoflow_tf.errors import UserError, one_line
-from videoflow_tf.files import local_path
+from videoflow_tf.files import local_path, reason_of
 
 # Read by TensorFlow when it is imported, hence before any import of it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -61,7 +61,7 @@ def run(main: Callable[..., None], takes_words: bool = False) -> None:
 def _reason(error: Exception) -> str | None:
     """What went wrong with a file, a disk or a folder in the middle of the work; None of other errors."""
     if isinstance(error, OSError):
-        return f"{error.strerror or error}" + ("" if error.filename is None else f": {error.filename}")
+        return reason_of(error) + ("" if error.filename is None else f": {error.filename}")
     tf = sys.modules.get("tensorflow")
     if tf is None or not isinstance(error, tf.errors.OpError):
         return None

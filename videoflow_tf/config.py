@@ -195,7 +195,7 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
         if any(side % 2**self.levels for side in self.frame_shape[:2]):
             raise UserError(
                 f"frame_size={self.frame_size} does not divide by 2**levels = {2**self.levels}; "
-                f"choose a multiple of {2**self.levels} or fewer levels"
+                f"choose a multiple of {2**self.levels}{' or fewer levels' if self.levels > 1 else ''}"
             )
         if not self.latent_dilations or min(self.latent_dilations) != 1 or self.latent_dilations[0] != 1:
             raise UserError(f"latent_dilations={self.latent_dilations} must start with 1 and have no smaller value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import hashlib
 import json
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, one_line
 
 LOCK = ".lock"
 # What NumPy raises for a file of arrays that is damaged, or none.
@@ -45,6 +46,15 @@ def local_path(path: str | Path) -> Path:
     if re.match(r"\w[\w+.-]+:/", str(path)):
         raise UserError(f"{path} is an address; files are read and written on this machine alone: name a local path")
     return Path(path).expanduser()
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be written or read, in the system's words, of an `OSError` or TensorFlow's own error."""
+    if not isinstance(error, OSError):  # "{{node ...}} FILE; No space left on device [Op:SaveV2]".
+        return one_line(error.message.split("; ")[-1].split(" [")[0])
+    # Of an array of which a part alone was written NumPy says how much, and not why.
+    full = not error.errno and re.fullmatch(r"\d+ requested and \d+ written", str(error))
+    return os.strerror(errno.ENOSPC) if full else one_line(error.strerror or str(error))
 
 
 def shipped(name: str) -> Path:
@@ -130,7 +140,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot write {path}: {reason_of(error)}") from error
     finally:
         if temporary.is_file():
             temporary.unlink()  # What was written of it would keep the disk full.

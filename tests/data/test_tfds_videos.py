@@ -1,13 +1,14 @@
 """Any dataset of TFDS: its videos are found, split and read; a prepared folder gives the same clips as the folder."""
 
 import itertools
+import subprocess
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tests.checks import refused
+from tests.checks import mounted, refused
 from tests.conftest import TINY
 from tests.data.test_video_folder import save
 from tests.videos import mixed_folder
@@ -187,6 +188,26 @@ def test_mistakes_of_preparing(tmp_path, arguments, words):
     save(tmp_path / "videos", 3, 4, 5)
     with refused(words):
         prepare_videos.prepare(*(argument.format(tmp_path) for argument in arguments))
+
+
+def test_a_full_disk_while_preparing_leaves_no_dataset_and_it_goes_on_when_there_is_room(tmp_path):
+    """Decoded they fit, and as pictures, larger where the frames are noise, not: TFDS's writer meets the end."""
+    save(tmp_path / "videos", *[400] * 3)
+
+    def prepare():
+        return prepare_videos.prepare(tmp_path / "videos", tmp_path / "small", "mine", frame_size=8)
+
+    with mounted(tmp_path / "small", "size=400k"):
+        with refused("cannot prepare mine in .*small: No space left on device; make room there, or name another"):
+            prepare()
+        with refused("mine is only half prepared"):
+            open_source(TINY.replace(dataset="tfds:mine"), str(tmp_path / "small"))
+        subprocess.run(["mount", "-o", "remount,size=10m", tmp_path / "small"], check=True)
+        prepare()
+        assert len(open_source(TINY.replace(dataset="tfds:mine"), str(tmp_path / "small")).lengths["train"]) == 1
+    with mounted(tmp_path / "smaller", "size=100k"):
+        with refused("cannot write .*: No space left on device"):
+            prepare_videos.prepare(tmp_path / "videos", tmp_path / "smaller", "mine", frame_size=8)
 
 
 @pytest.mark.parametrize("length", [6, None], ids=["of one length", "of any length"])

@@ -235,6 +235,10 @@ def test_trains_on_fewer_validation_videos_than_asked_for(tmp_path):
         (lambda d: d / "none", ".*none is not there; name the folder"),
         (lambda d: d, "there are no videos in .*; name the folder that they are in"),
         (lambda d: save(d, 2, 3), "no video in .* can be used; for example video0.npy: 2 frames, fewer than the 4"),
+        (
+            lambda d: (save(d, 2) / "a.txt").write_text("no") and d,
+            "for example video0.npy: 2 frames, fewer than .*; add whole ones that are long enough",
+        ),
         (lambda d: "https://example.org/videos", "https://example.org/videos is an address; .*name a local path"),
         (lambda d: None, "dataset=videos needs --data_dir"),
     ],
@@ -250,6 +254,8 @@ def test_what_does_not_fit_into_memory_is_told(tmp_path, monkeypatch):
     with refused(r"do not fit into memory.*give --cache_dir=FOLDER"):
         train_clips(CONFIG, tmp_path, batch_size=1)
     train_clips(CONFIG.replace(cache_dir=str(tmp_path / "cache")), tmp_path, batch_size=1)
+    with refused("gs://bucket/cache is an address"):
+        train_clips(CONFIG.replace(cache_dir="gs://bucket/cache"), tmp_path, batch_size=1)
 
 
 def test_options_without_effect_are_refused(tmp_path):

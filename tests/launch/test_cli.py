@@ -179,7 +179,7 @@ print(cli.config_from_flags(saved).to_json())
     ("failure", "line"),
     [
         ("OSError(28, 'No space left on device', 'a/b')", "error: No space left on device: a/b\n"),
-        ("OSError('24 requested and 0 written')", "error: 24 requested and 0 written\n"),
+        ("OSError('24 requested and 0 written')", "error: No space left on device\n"),
         (
             "tf.errors.NotFoundError(None, None, 'x.tfrecord; No such file')",
             "error: a file cannot be read any more: x.",

@@ -17,6 +17,7 @@ from videoflow_tf.data import tfds_videos
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.errors import UserError
 from videoflow_tf.extras import require
+from videoflow_tf.files import local_path
 
 NAME = "bair_robot_pushing_small"
 VERSION = "2.0.0"
@@ -24,7 +25,7 @@ VERSION = "2.0.0"
 
 def version_dir(data_dir: str | Path) -> Path:
     """Where TFDS keeps the prepared dataset."""
-    return Path(data_dir).expanduser() / NAME / VERSION
+    return local_path(data_dir) / NAME / VERSION
 
 
 def find_fault(data_dir: str | Path) -> str | None:

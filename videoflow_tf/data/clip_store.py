@@ -18,7 +18,7 @@ from videoflow_tf.commands import here
 from videoflow_tf.data.recordings import VIDEO_SUFFIXES, Item, Recording, read_item
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.extras import require
-from videoflow_tf.files import ARRAY_ERRORS, atomic_path, read_json, write_json
+from videoflow_tf.files import ARRAY_ERRORS, atomic_path, local_path, read_json, reason_of, write_json
 
 _FORM = 1  # Of the files of a cache; another number, and they are made anew.
 _SHARE_OF_MEMORY = 0.5
@@ -44,13 +44,14 @@ def decode_all(
       cache_dir: folder in which decoded videos are kept and looked for; "": they are kept in memory.
 
     Raises:
-      UserError: they do not fit into half the free memory, `cache_dir` cannot be written, or PyAV is not installed.
+      UserError: they do not fit into half the free memory, `cache_dir` is an address or cannot be written, or PyAV is
+        not installed.
     """
     if any(item.path.suffix.lower() in VIDEO_SUFFIXES for item in items):
         require("av")  # Once for all: it is no fault of any file.
     room = psutil.virtual_memory().available * _SHARE_OF_MEMORY
     if cache_dir:
-        decode = functools.partial(_decode_to_disk, cache_dir=Path(cache_dir).expanduser())
+        decode = functools.partial(_decode_to_disk, cache_dir=local_path(cache_dir))
     else:
         decode = _decode
     done = []
@@ -99,7 +100,7 @@ def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cac
             kept = _kept(array, description)
         stored, frames = kept
     except OSError as error:
-        raise UserError(f"cannot keep decoded videos in cache_dir={cache_dir}: {error.strerror or error}") from error
+        raise UserError(f"cannot keep decoded videos in cache_dir={cache_dir}: {reason_of(error)}") from error
     recordings, start = [], 0
     for length, name, size, fps in stored["recordings"]:
         recordings.append(Recording(name, frames[start : start + length], tuple(size), fps))

@@ -24,9 +24,9 @@ from google.protobuf.message import DecodeError
 from tqdm import tqdm
 
 from videoflow_tf.data.bair import NAME, find_fault, open_dataset, version_dir
-from videoflow_tf.data.tfds_videos import without_bars, without_warnings
+from videoflow_tf.data.tfds_videos import preparing, without_bars, without_warnings
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import sole_user
+from videoflow_tf.files import local_path, sole_user
 
 URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
 RESUME_BY_HAND = f"download it by hand (curl -C - -O {URL} resumes where it stopped) and pass it as --archive"
@@ -54,25 +54,22 @@ def prepare(data_dir: str | Path, archive: str | Path | None) -> dict[str, int]:
     Raises:
       UserError: if the archive cannot be read or holds no videos, or `data_dir` cannot be written.
     """
-    data_dir = Path(data_dir).expanduser()
+    data_dir = local_path(data_dir)
     if find_fault(data_dir) is None:
         return num_videos(data_dir)
     with contextlib.ExitStack() as stack:
-        records = None if archive is None else stack.enter_context(_open_archive(Path(archive).expanduser()))
-        try:
-            final = version_dir(data_dir)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(sole_user(final.parent, "preparing BAIR"))
-            for leftover in final.parent.glob(f"{_SCRATCH}*"):
-                shutil.rmtree(leftover)
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=final.parent, prefix=_SCRATCH)))
-            _build(scratch, records, data_dir / "downloads", stack)
-            if final.exists():  # Half prepared, or damaged.
-                shutil.rmtree(final)
-            version_dir(scratch).rename(final)
-        except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
-            raise UserError(f"cannot prepare BAIR in {data_dir}: {' '.join(str(reason).split())}") from error
+        records = None if archive is None else stack.enter_context(_open_archive(local_path(archive)))
+        stack.enter_context(preparing("BAIR", data_dir))
+        final = version_dir(data_dir)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(sole_user(final.parent, "preparing BAIR"))
+        for leftover in final.parent.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(leftover)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=final.parent, prefix=_SCRATCH)))
+        _build(scratch, records, data_dir / "downloads", stack)
+        if final.exists():  # Half prepared, or damaged.
+            shutil.rmtree(final)
+        version_dir(scratch).rename(final)
     return num_videos(data_dir)
 
 

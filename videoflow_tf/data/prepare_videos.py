@@ -20,7 +20,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
@@ -77,18 +76,14 @@ def prepare(
     if final.is_dir():
         _check_same(final, name, described)
         return None
-    try:
-        with sole_user(final.parent, f"preparing {name}"):
-            for leftover in final.parent.glob(f"{_SCRATCH}*"):
-                shutil.rmtree(leftover)
-            source = VideoFolder(config, input_dir)
-            with tempfile.TemporaryDirectory(dir=final.parent, prefix=_SCRATCH) as scratch:
-                _write(source, Path(scratch), name, described)
-                (Path(scratch) / name / VERSION).rename(final)
-            shutil.rmtree(final.parent / _CACHE)
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
-        raise UserError(f"cannot prepare {name} in {data_dir}: {' '.join(str(reason).split())}") from error
+    with tfds_videos.preparing(name, data_dir), sole_user(final.parent, f"preparing {name}"):
+        for leftover in final.parent.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(leftover)
+        source = VideoFolder(config, input_dir)
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=_SCRATCH) as scratch:
+            _write(source, Path(scratch), name, described)
+            (Path(scratch) / name / VERSION).rename(final)
+        shutil.rmtree(final.parent / _CACHE)
     return source
 
 

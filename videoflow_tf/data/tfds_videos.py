@@ -26,6 +26,7 @@ from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.errors import UserError
 from videoflow_tf.extras import require
+from videoflow_tf.files import local_path, reason_of
 from videoflow_tf.media.fitting import fit_frames
 
 HELD_OUT = 256  # Videos at most; and half of what there is.
@@ -84,7 +85,7 @@ def find_dataset(data_dir: str | Path, name: str) -> Path:
     require("tensorflow_datasets")
     import tensorflow_datasets as tfds
 
-    root = Path(data_dir).expanduser()
+    root = local_path(data_dir)
     found = sorted(path.parent for path in (root / name).glob("**/dataset_info.json"))
     kinds = {path.parent for path in found}
     if len(kinds) > 1:
@@ -151,6 +152,26 @@ def without_bars() -> Iterator[None]:
         yield
     finally:
         tfds.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def preparing(name: str, data_dir: Path) -> Iterator[None]:
+    """Inside, a file that cannot be written is a `UserError`: TFDS puts errors of other kinds around that."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        causes: list[BaseException] = [error]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
+        of_files = [cause for cause in causes if isinstance(cause, (OSError, tf.errors.OpError))]
+        if not of_files:
+            raise
+        raise UserError(
+            f"cannot prepare {name} in {data_dir}: {reason_of(of_files[-1])}; make room there, or name another "
+            "--data_dir, and start again"
+        ) from error
 
 
 def parse(features: Any, feature: str, record: tf.Tensor) -> tf.Tensor:

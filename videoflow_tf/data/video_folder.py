@@ -36,10 +36,11 @@ class VideoFolder(StoredVideos):
         super().__init__(config)
         self.frame_shape = config.frame_shape
         self.place = str(data_dir)
-        items, left_out = find_items(data_dir)
+        items, others = find_items(data_dir)
         if not items:
-            other = f", only files such as {left_out[0][0]}" if left_out else ""
+            other = f", only files such as {others[0][0]}" if others else ""
             raise UserError(f"there are no videos in {data_dir}{other}; name the folder that they are in")
+        left_out = list(others)
         if any(_top(item.name) == "train" for item in items):
             left_out += [
                 (item.name, "outside train, validation and test") for item in items if not _is_split(item.name)
@@ -66,8 +67,10 @@ class VideoFolder(StoredVideos):
             reasons.setdefault(name, []).append(reason)
         self.left_out = tuple((name, "; ".join(reasons[name])) for name in sorted(reasons))
         if not usable:
-            name, reason = self.left_out[0]
-            raise UserError(f"no video in {data_dir} can be used; for example {name}: {reason}")
+            name, reason = next(pair for pair in self.left_out if pair not in others)
+            raise UserError(
+                f"no video in {data_dir} can be used; for example {name}: {reason}; add whole ones that are long enough"
+            )
         self.lengths = {
             split: np.array([len(r.frames) for r in of_split], np.int64) for split, of_split in self.recordings.items()
         }

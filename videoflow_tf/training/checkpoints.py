@@ -17,6 +17,7 @@ from videoflow_tf.arguments import LATEST
 from videoflow_tf.commands import here
 from videoflow_tf.config import ARCHITECTURE_FIELDS, VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import reason_of
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
 from videoflow_tf.weights import read_weights, weights_dtype
@@ -86,10 +87,8 @@ def writing(what: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        # TensorFlow's "{{node ...}} FILE; No space left on device [Op:SaveV2]".
-        reason = error.strerror if isinstance(error, OSError) else error.message.split("; ")[-1].split(" [")[0].strip()
         raise UserError(
-            f"cannot write {what}: {reason}; what was written before is whole: make room and go on from there"
+            f"cannot write {what}: {reason_of(error)}; what was written before is whole: make room and go on from there"
         ) from error
 
 
