@@ -41,7 +41,14 @@ def page(run):
 
 
 def test_page_holds_everything_and_needs_no_network(run, page):
-    for text in ("1.2346", "40 values", "Bits per pixel", "Norm of the gradient", "VideoFlow: a &lt;run&gt;"):
+    for text in (
+        "1.2346",
+        "40 values",
+        "Bits per pixel",
+        "Gradient norm",
+        "Condition number, level 0",
+        "VideoFlow: a &lt;run&gt;",
+    ):
         assert text in page
     assert "a <run>" not in page
     drawn = [*(run / "samples").glob("*.png"), *(run / "samples").glob("*.gif"), run / "eval" / "metrics.png"]

@@ -9,12 +9,8 @@ from videoflow_tf.units import BITS_LABEL
 
 PARTS = ("train", "validation")
 _INCHES = (5.0, 3.2)  # Small: on a phone they are shown smaller still, letters included.
-_LABELS = {
-    "bits_per_pixel": BITS_LABEL,
-    "gradient_norm": "norm of the gradient",
-    "learning_rate": "learning rate",
-    "skipped_steps": "skipped steps",
-}
+# Of tags that their words alone do not explain.
+_LABELS = {"bits_per_pixel": BITS_LABEL, "reconstruction_error": "reconstruction error (grey levels)"}
 
 
 def read_scalars(folder: Path) -> dict[str, Curve]:
@@ -47,6 +43,6 @@ def curve_charts(workdir: Path) -> list[str]:
     charts = []
     for tag in tags:
         curves = {part: curves[tag] for part, curves in parts.items() if tag in curves}
-        label = _LABELS.get(tag, tag)
+        label = _LABELS.get(tag, tag.replace("_", " ").replace("/", ", "))
         charts.append(svg(line_chart(curves, "training step", label, label.capitalize(), inches=_INCHES)))
     return charts
