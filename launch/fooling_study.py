@@ -1,7 +1,8 @@
 """Asks people which videos are real: python launch/fooling_study.py build --workdir=W [--data_dir=D] makes a web page;
 python launch/fooling_study.py score results/*.json gives the fooling rate.
 
-build writes W/eval/fooling_study.html, one file that needs no network. Visitors open it, answer, and download their
+build writes W/eval/fooling_study.html, one file that needs no network. What differs from the defaults, such as the
+temperature, is in its name: visitors had better get a copy under another. They open it, answer, and download their
 answers as JSON. score prints the share of generated clips taken for real with its 95 % confidence interval, and with
 --workdir writes W/eval/fooling_rate_STUDY.json as well.
 """
