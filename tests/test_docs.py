@@ -120,6 +120,9 @@ def test_site_has_every_public_name(tmp_path):
     pages = {page: page.read_text() for page in (tmp_path / "site").rglob("*.html")}
     assert not [page for page, text in pages.items() if re.search(r"\]\[(bijectors|videoflow_tf)", text)]
     reference = "".join(text for page, text in pages.items() if page.parent.name == "reference")
+    prose = re.sub(r"(?s)<(pre|code|script|math)\b.*?</\1>|<[^>]+>", "", reference)
+    raw = re.findall(r".*(?:={5,}|`\w|\w`|\S {4,}\S).*", prose)  # What Markdown did not understand.
+    assert not raw
     # One item for a text of two lines.
     assert re.search(r"Element i is the batch of step\s+<code>start_step", reference)
     for package in ("bijectors", "videoflow_tf"):

@@ -1,12 +1,14 @@
 """Results on disk, and the lines that sum them up.
 
-W/eval/metrics[_FLAG-VALUE...].json    every metric by its name, measured alike: what differs from the defaults of
-                                       evaluate.py is in the file's name; `protocol` is that of bits_per_pixel, the
-                                       others have theirs beside their numbers, and each has its `argv`
-W/eval/metrics[...].png                the metrics frame by frame
-W/eval/temperature_sweep[...].json     `results`, a list of {temperature, the metrics by name}
-W/eval/temperature_sweep[...].png
-W/eval/measurements/                   single videos
+In the workdir W:
+
+    W/eval/metrics[_FLAG-VALUE...].json    every metric by its name, measured alike: what differs from the defaults of
+                                           evaluate.py is in the file's name; `protocol` is that of bits_per_pixel,
+                                           the others have theirs beside their numbers, and each has its `argv`
+    W/eval/metrics[...].png                the metrics frame by frame
+    W/eval/temperature_sweep[...].json     `results`, a list of {temperature, the metrics by name}
+    W/eval/temperature_sweep[...].png
+    W/eval/measurements/                   single videos
 """
 
 from __future__ import annotations

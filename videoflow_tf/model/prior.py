@@ -96,14 +96,12 @@ class LatentPrior(tf.Module):
     ) -> DiagonalGaussian:
         """The Gaussians of frames start.. of a known clip, [B, T - start, h, w, c], all frames at once.
 
-        ======== ====================================== ==================================
-        index    first of the frames                    is
-        ======== ====================================== ==================================
-        start    whose Gaussians are asked for          the argument
-        encoded  that have enough past for the encoder  start, but at least its window
-        seen     whose h the encoder looks at           `encoded`; 0 for a recurrent one
-        own      whose own Gaussian is computed         start or `seen`, whichever is less
-        ======== ====================================== ==================================
+        | index | first of the frames | is |
+        |---|---|---|
+        | start | whose Gaussians are asked for | the argument |
+        | encoded | that have enough past for the encoder | start, but at least its window |
+        | seen | whose h the encoder looks at | `encoded`; 0 for a recurrent one |
+        | own | whose own Gaussian is computed | start or `seen`, whichever is less |
 
         Args:
           clip: latents from the first frame of the video on, and what they are conditioned on.

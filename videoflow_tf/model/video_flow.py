@@ -204,7 +204,10 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
     ) -> tf.Tensor:
         """Samples of the frames after a context, continuous: [copies, B, T, H, W, C].
 
-        Args: as for `predict_frames`; `seed` may be int32 [copies * B, 2], one for each sample.
+        Arguments that are not named here are as for `predict_frames`.
+
+        Args:
+          seed: may be int32 [copies * B, 2] as well, one for each sample.
           copies: samples of every context.
           frames_at_once: that pass the flow together at most, a matter of memory and speed alone; see
             `sampler.sample_frames`.
