@@ -1,7 +1,7 @@
 """To and from the Hugging Face hub; the package huggingface_hub is needed for that alone.
 
-Not by its `ModelHubMixin` (as of huggingface_hub 2.4): that asks for the configuration on its own first and, where there
-is no network and no copy, tries again for 23 seconds with a warning each time, then drops the reason.
+Not by its `ModelHubMixin` (as of huggingface_hub 2.4): that asks for the configuration on its own first and, where
+there is no network and no copy, tries again for 23 seconds with a warning each time, then drops the reason.
 """
 
 from __future__ import annotations
