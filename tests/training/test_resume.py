@@ -21,7 +21,9 @@ from tests.training.stored import stored_curve
 from videoflow_tf import VideoFlow, evaluate, load_workdir, sample
 from videoflow_tf.files import read_json, sole_user, write_json
 from videoflow_tf.training import callbacks, export
+from videoflow_tf.training.checkpoints import Checkpoints
 from videoflow_tf.training.export import export_workdir
+from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.signals import StopOnSignal, Stopped
 from videoflow_tf.training.train import _batch_size, train
 from videoflow_tf.workdir import latest_checkpoint, read_config, read_history, saved_checkpoints, write_start
@@ -220,6 +222,24 @@ def test_a_signal_saves_the_step_under_way(tmp_path, monkeypatch, capsys, number
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
     train(CONFIG, tmp_path)
     assert "Steps 4 to 4 of 6" in capsys.readouterr().out
+
+
+def test_a_checkpoint_under_way_at_a_signal_leaves_nothing_nor_does_one_that_was_killed(workdir, monkeypatch):
+    folder = workdir / "checkpoints"
+
+    def save(self, *_, **__):
+        (folder / "ckpt-9_temp").mkdir()
+        raise Stopped
+
+    (folder / "ckpt-5_temp").mkdir()
+    _, model = load_workdir(workdir)
+    model.compile(optimizer=make_optimizer(CONFIG))
+    model.optimizer.build(model.trainable_variables)
+    saver = Checkpoints(model, model.optimizer, workdir)
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", save)
+    with pytest.raises(Stopped):
+        saver.save()
+    assert not list(folder.glob("*_temp")) and steps(workdir) == [6, 4, 2]
 
 
 @pytest.mark.slow

@@ -76,9 +76,9 @@ class Checkpoints:
         try:
             with writing(f"the checkpoint {path}"):
                 manager.save(checkpoint_number=int(self._step.numpy()))
-        except UserError:
-            shutil.rmtree(f"{path}_temp", ignore_errors=True)  # It would keep the disk full.
-            raise
+        finally:  # What is not whole would fill the disk: of this one, or of another at which a process was killed.
+            for unfinished in path.parent.glob("ckpt-*_temp"):
+                shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager
