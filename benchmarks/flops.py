@@ -26,7 +26,8 @@ def forward_flops(config: VideoFlowConfig, num_frames: int, num_given: int) -> d
 
     Every frame goes through the flow, those after the first `num_given` through the prior. The likelihood of a clip
     and sampling its last frames (the flow inverted) cost the same, but for the noise flow of variational
-    dequantisation, of which sampling needs the given frames alone.
+    dequantisation, of which sampling needs the given frames alone, and the latent encoder of a mixture, which a
+    likelihood runs once for every component. The weights of a mixture do not count.
     """
     twice = int(config.condition_on_first_frame)  # The first frame is encoded twice.
     encoded = num_frames + twice
@@ -43,7 +44,8 @@ def forward_flops(config: VideoFlowConfig, num_frames: int, num_given: int) -> d
             parts["level priors"] += (encoded - start) * pixels * _conv(9, channels, 2 * channels)
         if config.conditional:
             encoder = _of_encoder(config.latent_encoder)
-            parts["latent encoders"] += pixels * encoder(config, level, encoded, start)
+            components = config.prior_components if is_top else 1
+            parts["latent encoders"] += pixels * components * encoder(config, level, encoded, start)
     if config.dequantization == "variational":
         parts["noise flow"] = encoded * math.prod(config.latent_shape(0)[:2]) * _noise_flow(config)
     return parts

@@ -81,6 +81,7 @@ OWN_CHOICES = {
     "dequantization": "variational",
     "dequantization_width": 6,
     "latent_encoder_input": "level",
+    "prior_components": 3,
 }
 
 

@@ -7,6 +7,8 @@ Nothing here is fast, and of the package only variables and the configuration ar
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import tensorflow as tf
 
@@ -246,18 +248,29 @@ class History:
         self.model = model
         self.latents, self.hidden = ([[] for _ in model.levels] for _ in range(2))
 
-    def gaussian(self, index: int, hidden: np.ndarray) -> Gaussian:
-        """p(z_t | h_t, z_<t) of a level, t the frame after those so far; its h_t [N, h, w, c] joins the history."""
+    def mixture(self, index: int, hidden: np.ndarray) -> list[tuple[np.ndarray, Gaussian]]:
+        """p(z_t | h_t, z_<t) of a level, t the frame after those so far; its h_t [N, h, w, c] joins the history.
+
+        Components with their weights [N]; of most models there is one.
+        """
         config, prior = self.model.config, self.model.levels[index].prior
         self.hidden[index].append(hidden)
         past = self.latents[index]
         if config.latent_encoder_input == "level" and index < config.levels - 1:
             past = [np.concatenate(pair, axis=-1) for pair in zip(past, self.hidden[index][:-1], strict=True)]
         own = [own_gaussian(prior, h) for h in self.hidden[index]]
+        sure = np.ones(len(hidden))
         if not config.conditional or len(past) < window(config):
-            return own[-1]
+            return [(sure, own[-1])]
         is_top = index == config.levels - 1
-        return encoded_gaussian(config, prior.encoder, past, None if is_top else own)
+        if not is_top or config.prior_components == 1:
+            return [(sure, encoded_gaussian(config, prior.encoder, past, None if is_top else own))]
+        votes = conv_stack(np.concatenate(past[-window(config) :], axis=-1), prior.mixture.network).sum(axis=(1, 2))
+        weights = np.exp(votes) / np.exp(votes).sum(axis=1, keepdims=True)
+        found = []
+        for k, mark in enumerate(prior.mixture.embeddings.numpy()):
+            found.append((weights[:, k], encoded_gaussian(config, prior.encoder, [z + mark for z in past], None)))
+        return found
 
 
 def own_gaussian(prior, hidden: np.ndarray) -> Gaussian:
@@ -273,10 +286,12 @@ def frame_log_probs(model, frames: np.ndarray, start: int = 0, temperature: floa
     for frame in np.moveaxis(frames, 1, 0):
         latents, hidden, log_prob = encode(model, frame)
         for index, (z, h) in enumerate(zip(latents, hidden, strict=True)):
-            mean, log_std = history.gaussian(index, h)
-            std = temperature * np.exp(log_std)
-            density = -0.5 * ((z - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
-            log_prob = log_prob + density.sum(axis=(1, 2, 3))
+            densities = []
+            for weight, (mean, log_std) in history.mixture(index, h):
+                std = temperature * np.exp(log_std)
+                density = -0.5 * ((z - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
+                densities.append(np.log(weight) + density.sum(axis=(1, 2, 3)))
+            log_prob = log_prob + np.logaddexp.reduce(densities)
             history.latents[index].append(z)
         log_probs.append(log_prob)
     return np.stack(log_probs[start:], axis=1)
@@ -285,7 +300,8 @@ def frame_log_probs(model, frames: np.ndarray, start: int = 0, temperature: floa
 def sample(model, context: np.ndarray, noise: list[np.ndarray], temperature: float = 1.0) -> np.ndarray:
     """The frames [B, T, H, W, 3] after a context [B, C, H, W, 3] of continuous ones.
 
-    noise: standard-normal, [B, T, h, w, c] for every level, nearest the pixels first.
+    noise: standard-normal, [B, T, h, w, c] for every level, nearest the pixels first; a mixture has one channel more,
+    whose first value chooses the component.
     """
     history, frames = History(model), []
     for frame in np.moveaxis(context, 1, 0):
@@ -294,10 +310,13 @@ def sample(model, context: np.ndarray, noise: list[np.ndarray], temperature: flo
             history.latents[index].append(z)
             history.hidden[index].append(h)
     for t in range(noise[0].shape[1]):
-        x = np.zeros_like(noise[-1][:, t])
+        x = np.zeros([len(noise[-1]), *model.levels[-1].prior.latent_shape])
         for index in reversed(range(len(model.levels))):
-            mean, log_std = history.gaussian(index, x)
-            z = mean + temperature * np.exp(log_std) * noise[index][:, t]
+            weights, components = zip(*history.mixture(index, x), strict=True)
+            quantile = np.vectorize(NormalDist().cdf)(noise[index][:, t, 0, 0, -1])
+            number = (np.cumsum(weights, axis=0)[:-1] <= quantile).sum(axis=0)
+            mean, log_std = (np.stack(part)[number, np.arange(len(x))] for part in zip(*components, strict=True))
+            z = mean + temperature * np.exp(log_std) * noise[index][:, t, ..., : mean.shape[-1]]
             history.latents[index].append(z)
             x = z if index == len(model.levels) - 1 else np.concatenate([x, z], axis=-1)
             for step in reversed(model.levels[index].steps):

@@ -84,6 +84,10 @@ class PriorConfig:
         "what the conv3d encoder sees of a past frame: its latents at the level; or what goes on up from there, too",
         choices=("latents", "level"),
     )
+    prior_components: int = field(
+        1, "Gaussians of which the top level's prior is a mixture: several futures, each sharp", least=1
+    )
+    prior_anneal_steps: int = field(0, "steps at the start in which the mixture's objective is sharper: they part")
     num_past_latents: int = field(3, "past latents that the conv3d and conv2d encoders see", least=1)
     condition_on_first_frame: bool = field(
         False, "encode the first frame twice at the start; the conv2d encoder always sees its latent"
@@ -205,6 +209,8 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
             raise UserError("condition_on_first_frame does not go with latent_encoder=conv3d; choose conv2d")
         if self.latent_encoder_input == "level" and self.latent_encoder != "conv3d":
             raise UserError("latent_encoder_input=level goes with latent_encoder=conv3d alone; choose latents")
+        if self.prior_anneal_steps and self.prior_components == 1:
+            raise UserError("prior_anneal_steps is about a mixture: give prior_components, 2 or more, or leave it at 0")
         for name in ("num_train_frames", "num_eval_frames"):
             if getattr(self, name) <= self.num_context:
                 raise UserError(
@@ -282,7 +288,14 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 
 # Which fields say what weights a model has and what they mean.
-_TRAINING_ONLY = ("coupling_dropout", "latent_noise", "latent_dropout", "score_context", "pretrain_steps")
+_TRAINING_ONLY = (
+    "coupling_dropout",
+    "prior_anneal_steps",
+    "latent_noise",
+    "latent_dropout",
+    "score_context",
+    "pretrain_steps",
+)
 _OF_PIXELS = ("n_bits", "pixel_scaling", "dequantization", "dequantization_depth", "dequantization_width")
 ARCHITECTURE_FIELDS = frozenset({*PARTS["flow"], *PARTS["prior"], *_OF_PIXELS} - {*_TRAINING_ONLY})
 

@@ -27,6 +27,8 @@ CHANGES = {
     "three_levels": {"levels": 3},
     "one_level": {"levels": 1},
     "relu_in_couplings": {"coupling_activation": "relu"},
+    "mixture": {"prior_components": 3, "latent_skip": False},
+    "mixture-conv2d": {"prior_components": 2, "latent_encoder": "conv2d", "condition_on_first_frame": True},
     "deep": DEEP | {"moved": 0.02},
     "single_frames": {"conditional": False},
     "single_frames_of_a_standard_prior": {"conditional": False, "top_prior": "standard"},
@@ -79,7 +81,7 @@ def level_noise(model, num_frames: int) -> list[np.ndarray]:
     noise, seed = [], SEED
     for level in model.levels:
         seed, own = (seed, seed) if level.is_top else split_seed(seed, 2)
-        noise.append(standard_normal((2, num_frames, *level.prior.latent_shape), own, tf.float64).numpy())
+        noise.append(standard_normal((2, num_frames, *level.prior.noise_shape), own, tf.float64).numpy())
     return noise
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from tests.checks import refused
 from videoflow_tf import UserError, VideoFlow, save_pretrained, workdir
-from videoflow_tf.training.checkpoints import load_workdir
+from videoflow_tf.training.checkpoints import load_weights, load_workdir
 from videoflow_tf.training.train import train
 
 
@@ -33,6 +34,18 @@ def test_a_run_starts_from_the_weights_of_another(micro_config, micro_run, weigh
     assert int(new.step) == 0
     for mine, theirs in zip(new.trainable_variables, trained.trainable_variables, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_model_with_one_gaussian_becomes_a_mixture(micro_config, weights_alone, make_video, tmp_path):
+    mixture = VideoFlow(micro_config.replace(prior_components=3))
+    load_weights(mixture, weights_alone)
+    video = make_video(size=16)
+    expected = VideoFlow.from_pretrained(weights_alone).bits_per_pixel(video)
+    np.testing.assert_allclose(mixture.bits_per_pixel(video), expected, rtol=1e-3)
+    save_pretrained(mixture, tmp_path / "mixture")
+    for components in (1, 2):
+        with refused(rf"prior_components \(3 there, {components} here\)"):
+            load_weights(VideoFlow(micro_config.replace(prior_components=components)), tmp_path / "mixture")
 
 
 def test_another_architecture_is_refused_by_what_differs_before_anything_is_written(

@@ -42,9 +42,9 @@ class _Sliced:
 class AutoregressivePrior(_Sliced, tfd.Distribution):
     """p(y_{K+1..K+T} | the first K frames) of a level: y = [h, z] on the channels, at the top level y = z.
 
-    h ~ `above`, the distribution of the level above; z given h and the past z is Gaussian, frame by frame. Batch shape
-    [B], that of the context; event shape [T, h, w, 2c], at the top level [T, h, w, c]. At temperature 0 a sample is the
-    conditional means, and `log_prob` is not finite.
+    h ~ `above`, the distribution of the level above; z given h and the past z is Gaussian or a mixture, frame by frame.
+    Batch shape [B], that of the context; event shape [T, h, w, 2c], at the top level [T, h, w, c]. At temperature 0 a
+    sample is the conditional means, and `log_prob` is not finite.
     """
 
     def __init__(
@@ -67,7 +67,10 @@ class AutoregressivePrior(_Sliced, tfd.Distribution):
         self.above = None if levels[0].is_top else Future(*above)
         super().__init__(
             dtype=dtype,
-            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            # Which component of a mixture is drawn has no gradient.
+            reparameterization_type=(
+                tfd.NOT_REPARAMETERIZED if levels[-1].prior.mixture is not None else tfd.FULLY_REPARAMETERIZED
+            ),
             validate_args=False,
             allow_nan_stats=True,
             parameters=parameters,

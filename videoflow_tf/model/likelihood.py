@@ -49,6 +49,7 @@ def frame_log_probs(
     temperature: tf.Tensor | None = None,
     condition: tf.Tensor | None = None,
     seed: tf.Tensor | None = None,
+    sharpness: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """log p(x_t | x_<t) of frames start.. of a clip, in nats: the one likelihood of this package.
 
@@ -60,6 +61,7 @@ def frame_log_probs(
       temperature: [], factor of every sigma in the prior; None is 1.
       condition: bool [], false to use no frame's past; None is true.
       seed: int32 [2], in training, of dropout and noise.
+      sharpness: [], in training, of a mixture, see `Mixture.log_prob`.
 
     Returns:
       [B, T - start]
@@ -67,7 +69,14 @@ def frame_log_probs(
     flow_seed, prior_seed = split_seed(seed, 2)
     clips, log_det = encode_frames(levels, frames, flow_seed)
     priors = latent_log_probs(
-        levels, clips, start, context=context, temperature=temperature, condition=condition, seed=prior_seed
+        levels,
+        clips,
+        start,
+        context=context,
+        temperature=temperature,
+        condition=condition,
+        seed=prior_seed,
+        sharpness=sharpness,
     )
     return sum(priors, start=slice_axis(log_det, start, axis=1))
 
@@ -81,6 +90,7 @@ def latent_log_probs(
     temperature: tf.Tensor | None = None,
     condition: tf.Tensor | None = None,
     seed: tf.Tensor | None = None,
+    sharpness: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """log p(z_t | h_t, z_<t) of every level, [B, T - start] each; `clips`: of every level, the rest as above."""
     log_probs = []
@@ -88,5 +98,5 @@ def latent_log_probs(
         clip, first = clips[i], start
         if context is not None:
             clip, first = context[i].followed_by(clip), start + context[i].latents.shape[1]
-        log_probs.append(level.prior.frame_log_probs(clip, first, temperature, condition, level_seed))
+        log_probs.append(level.prior.frame_log_probs(clip, first, temperature, condition, level_seed, sharpness))
     return log_probs

@@ -13,7 +13,10 @@ import tensorflow as tf
 
 from bijectors.fast_forms import sizes, slice_axis
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
 from videoflow_tf.latent_encoders import DiagonalGaussian
+from videoflow_tf.latent_encoders.base import WindowEncoder
+from videoflow_tf.model.mixture import Mixture
 from videoflow_tf.networks.conv2d import EdgeConv2D
 from videoflow_tf.registry import LATENT_ENCODERS
 
@@ -51,6 +54,7 @@ class LatentPrior(tf.Module):
 
     The level's own Gaussian N(z_t; NN(h_t)), without a past, is a 3x3 convolution of h_t (at the top level, which has
     no h, of zeros); frames with enough past use the latent encoder instead, which is given the own Gaussian's mean.
+    At the top level it may be a `Mixture` of Gaussians, all by the same encoder.
     """
 
     def __init__(
@@ -67,6 +71,22 @@ class LatentPrior(tf.Module):
         self.encoder = None
         if config.conditional:
             self.encoder = LATENT_ENCODERS[config.latent_encoder](config, level, rng, dtype)
+        self.mixture = None
+        if self.is_top and config.prior_components > 1:
+            if not isinstance(self.encoder, WindowEncoder):
+                raise UserError(
+                    f"prior_components={config.prior_components} needs conditional=true and a latent encoder that sees "
+                    f"a window of past frames, not {config.latent_encoder}; choose prior_components=1, or conv3d"
+                )
+            window, width = self.encoder.window, config.latent_encoder_width
+            self.mixture = Mixture(config.prior_components, window, self.latent_shape, width, dtype, rng)
+
+    @property
+    def noise_shape(self) -> tuple[int, int, int]:
+        """Of what a frame is drawn from: the latent's, with one channel more where its first value chooses the
+        component of a mixture."""
+        height, width, channels = self.latent_shape
+        return height, width, channels + (self.mixture is not None)
 
     def own_gaussian(self, hidden: tf.Tensor | None, batch: tf.Tensor, frames: tf.Tensor) -> DiagonalGaussian:
         """The Gaussian of every frame without its past, [B, T, h, w, c]."""
@@ -92,7 +112,12 @@ class LatentPrior(tf.Module):
         return None if self.is_top else own
 
     def sequence(
-        self, clip: LevelLatents, start: int, condition: tf.Tensor | None = None, seed: tf.Tensor | None = None
+        self,
+        clip: LevelLatents,
+        start: int,
+        condition: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        marks: tf.Tensor | None = None,
     ) -> DiagonalGaussian:
         """The Gaussians of frames start.. of a known clip, [B, T - start, h, w, c], all frames at once.
 
@@ -107,6 +132,7 @@ class LatentPrior(tf.Module):
           clip: latents from the first frame of the video on, and what they are conditioned on.
           condition: bool [], false to use no frame's past; None is true.
           seed: int32 [2] in training, for noise and dropout.
+          marks: [B, 1, h, w, c], which component of a mixture is meant.
         """
         frames = clip.latents.shape[1]
         if self.encoder is None or (frames is not None and frames <= self.encoder.window):
@@ -117,7 +143,8 @@ class LatentPrior(tf.Module):
         own_gaussians = self._own_since(clip, own)
         alone = own_gaussians.frames(start - own)
         level = self._level_input(own_gaussians.frames(seen - own))
-        gaussians = self.encoder.sequence(self._seen(clip), level, encoded, seed)
+        past = self._seen(clip) if marks is None else clip.latents + marks
+        gaussians = self.encoder.sequence(past, level, encoded, seed)
         if encoded > start:
             early = alone.frames(0, encoded - start)
             gaussians = DiagonalGaussian(*(tf.concat(pair, axis=1) for pair in zip(early, gaussians, strict=True)))
@@ -130,12 +157,33 @@ class LatentPrior(tf.Module):
         temperature: tf.Tensor | None = None,
         condition: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
+        sharpness: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """log p(z_t | h_t, z_<t) of frames start.. of a known clip, in nats, [B, T - start].
 
-        `temperature`: [], factor of every sigma; None is 1. The others as for `sequence`.
+        `temperature`: [], factor of every sigma; None is 1. `sharpness`: as for `Mixture.log_prob`. The others as for
+        `sequence`.
         """
-        gaussian = self.sequence(clip, start, condition, seed)
+        if self.mixture is None:
+            return self._gaussian_log_probs(clip, start, temperature, condition, seed)
+        count = self.mixture.components
+        component = tf.repeat(tf.range(count), tf.shape(clip.latents)[0])
+        marks = self.mixture.marks(self.mixture.fold(), component)[:, None]
+        log_probs = self._gaussian_log_probs(clip.repeated(count), start, temperature, condition, seed, marks)
+        log_probs = tf.reshape(log_probs, [count, -1, *log_probs.shape[1:]])
+        return self.mixture.log_prob(log_probs, clip.latents, start, sharpness)
+
+    def _gaussian_log_probs(
+        self,
+        clip: LevelLatents,
+        start: int,
+        temperature: tf.Tensor | None,
+        condition: tf.Tensor | None,
+        seed: tf.Tensor | None,
+        marks: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """`frame_log_probs` of the Gaussian, or of one component for each of the batch."""
+        gaussian = self.sequence(clip, start, condition, seed, marks)
         if temperature is not None:
             gaussian = gaussian._replace(log_std=gaussian.log_std + tf.math.log(temperature))
         log_probs = gaussian.log_prob(slice_axis(clip.latents, start, axis=1))
@@ -147,15 +195,16 @@ class LatentPrior(tf.Module):
         """The state after a context, and what draws the frames from there on, some at a time.
 
         draw(state, hidden, noise) draws frame by frame, z_t = mean_t + temperature * sigma_t * noise_t, and returns the
-        state after these frames and their latents. What depends on the weights alone is computed here, once.
+        state after these frames and their latents. What depends on the weights alone is computed here, once. Of a
+        mixture a component is drawn first, by its weight, whatever the temperature.
 
         Args:
           context: latents [B, C, h, w, c] of the frames given.
           temperature: factor of every sigma.
           condition: bool [], false to use no frame's past; None is true.
 
-        Shapes of draw: noise (standard Gaussian) and the latents [B, T, h, w, c] for any T, hidden the same or None at
-        the top level.
+        Shapes of draw: the latents [B, T, h, w, c] for any T, hidden the same or None at the top level, noise (standard
+        Gaussian) [B, T, *noise_shape].
         """
         if self.encoder is None:
 
@@ -167,6 +216,8 @@ class LatentPrior(tf.Module):
         own_context = self.own_gaussian(context.hidden, tf.shape(context.latents)[0], given)
         encoder_state = self.encoder.initial_state(self._seen(context), self._level_input(own_context))
         weights = self.encoder.fold()
+        mixture_weights = None if self.mixture is None else self.mixture.fold()
+        channels = self.latent_shape[-1]
 
         def draw(state: State, hidden: tf.Tensor | None, noise: tf.Tensor) -> tuple[State, tf.Tensor]:
             seen, encoder_state = state
@@ -176,12 +227,17 @@ class LatentPrior(tf.Module):
 
             def draw_frame(t: tf.Tensor, encoder_state: State, drawn: tf.TensorArray):
                 alone = own.frame(t)
-                gaussian, encoder_state = self.encoder.step(weights, encoder_state, self._level_input(alone))
+                if self.mixture is None:
+                    gaussian, encoder_state = self.encoder.step(weights, encoder_state, self._level_input(alone))
+                else:
+                    component = self.mixture.choose(mixture_weights, encoder_state, noise[:, t, 0, 0, -1])
+                    marks = self.mixture.marks(mixture_weights, component)
+                    gaussian, _ = self.encoder.step(weights, tuple(z + marks for z in encoder_state), None)
                 if given < self.encoder.window:
                     gaussian = _choose(seen + t >= self.encoder.window, gaussian, alone)
                 if condition is not None:
                     gaussian = _choose(condition, gaussian, alone)
-                z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t]), latent_shape)
+                z = tf.ensure_shape(_draw(gaussian, temperature, noise[:, t, ..., :channels]), latent_shape)
                 seen_now = self._seen(LevelLatents(z, None if hidden is None else hidden[:, t]))
                 return t + 1, self.encoder.push(encoder_state, seen_now), drawn.write(t, z)
 
@@ -202,6 +258,8 @@ class LatentPrior(tf.Module):
         if self.encoder is not None and clip.latents.shape[1] > self.encoder.window:
             own = self._own_since(clip, self.encoder.level_start(self.encoder.window))
             self.encoder.initialize(self._seen(clip), self._level_input(own))
+            if self.mixture is not None:
+                self.mixture.initialize(clip.latents)
 
 
 def _choose(condition: tf.Tensor, a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:

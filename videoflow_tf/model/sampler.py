@@ -61,8 +61,8 @@ def sample_frames(
     noises, states, draws, weights = [], [], [], []  # Of every level, the top one first.
     for level, clip, level_seed in zip(levels, context, _level_seeds(seed, len(levels)), strict=True):
         prior = level.prior
-        noise = standard_normal(tf.stack([samples, num_frames, *prior.latent_shape]), level_seed, prior.dtype)
-        noise = tf.ensure_shape(noise, [_static(samples), _static(num_frames), *prior.latent_shape])
+        noise = standard_normal(tf.stack([samples, num_frames, *prior.noise_shape]), level_seed, prior.dtype)
+        noise = tf.ensure_shape(noise, [_static(samples), _static(num_frames), *prior.noise_shape])
         state, draw = prior.sampler(clip.repeated(copies), temperature, condition)
         noises.insert(0, noise)
         states.insert(0, state)

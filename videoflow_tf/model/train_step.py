@@ -9,6 +9,7 @@ import tf_keras
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import pixels
+from videoflow_tf.model.mixture import sharpness_at
 from videoflow_tf.seeds import fold_in, split_seed
 
 
@@ -89,7 +90,9 @@ class TrainStep:
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
             training_seed = seed if self._is_noisy() else None
-            bits = self.frame_bits_per_pixel(video, None, noise, training_seed=training_seed)
+            bits = self.frame_bits_per_pixel(
+                video, None, noise, training_seed=training_seed, sharpness=self._sharpness()
+            )
             bits = tf.reduce_mean(bits, axis=1)
             loss = tf.reduce_mean(bits) / self.distribute_strategy.num_replicas_in_sync
         gradients = zip(tape.gradient(loss, variables), variables, strict=True)
@@ -102,6 +105,10 @@ class TrainStep:
         video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
         self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
+
+    def _sharpness(self) -> tf.Tensor | None:
+        config = self.config
+        return sharpness_at(self.step, config.prior_anneal_steps) if config.prior_anneal_steps > 0 else None
 
     def _is_noisy(self) -> bool:
         config = self.config

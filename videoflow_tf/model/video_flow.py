@@ -127,10 +127,12 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         dequantization_noise: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
         training_seed: tf.Tensor | None = None,
+        sharpness: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """As `bits_per_pixel`, but of every scored frame: float32 [B, T - num_context].
 
         `training_seed`: int32 [2], in training, of dropout and of the noise on latents; without it there are none.
+        `sharpness`: [], in training, of a mixture, see `Mixture.log_prob`.
         """
         config = self.config
         num_context = config.num_context if num_context is None else num_context
@@ -141,7 +143,9 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         video = checks.checked_video(video, config.frame_shape, least_frames)
         frames, log_q = self._dequantize(video, dequantization_noise, seed)
         start = 0 if scores_all else num_context + config.condition_on_first_frame
-        log_prob = frame_log_probs(self.levels, frames, start, condition=self._condition(), seed=training_seed)
+        log_prob = frame_log_probs(
+            self.levels, frames, start, condition=self._condition(), seed=training_seed, sharpness=sharpness
+        )
         log_prob -= slice_axis(log_q, start, axis=1)
         components = math.prod(config.frame_shape)
         # log P(v) >= log p(x) - log q(u | v) - n log 2 per component: the bins have volume 2^-n.

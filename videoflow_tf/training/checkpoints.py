@@ -203,8 +203,13 @@ def _find_run(workdir: str | Path, checkpoint: str | int) -> tuple[VideoFlowConf
 
 
 def check_architecture(config: VideoFlowConfig, workdir: str | Path, checkpoint: str | int = LATEST) -> None:
-    """Raises `UserError` with what differs, unless the trained model in `workdir` has the architecture of `config`."""
+    """Raises `UserError` with what differs, unless the trained model in `workdir` has the architecture of `config`.
+
+    A model with one Gaussian may become a mixture, whose components begin nearly alike.
+    """
     trained, _ = _find_run(workdir, checkpoint)
+    if trained.prior_components == 1:
+        trained = trained.replace(prior_components=config.prior_components)
     differences = [
         f"{name} ({theirs} there, {mine} here)"
         for name, (mine, theirs) in config.differences(trained).items()
@@ -218,7 +223,11 @@ def load_weights(model: VideoFlow, workdir: str | Path, checkpoint: str | int = 
     """Gives `model` the weights of a trained model of the same architecture; `UserError` as of `check_architecture`."""
     check_architecture(model.config, workdir, checkpoint)
     _, trained = load_workdir(workdir, checkpoint)
-    for mine, theirs in zip(model.trainable_variables, trained.trainable_variables, strict=True):
+    mixture = model.levels[-1].prior.mixture
+    is_new = mixture is not None and trained.config.prior_components == 1
+    new = {id(variable) for variable in mixture.variables} if is_new else {}
+    known = (variable for variable in model.trainable_variables if id(variable) not in new)
+    for mine, theirs in zip(known, trained.trainable_variables, strict=True):
         mine.assign(theirs)
 
 
