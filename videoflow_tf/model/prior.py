@@ -170,8 +170,7 @@ class LatentPrior(tf.Module):
         component = tf.repeat(tf.range(count), tf.shape(clip.latents)[0])
         marks = self.mixture.marks(self.mixture.fold(), component)[:, None]
         log_probs = self._gaussian_log_probs(clip.repeated(count), start, temperature, condition, seed, marks)
-        log_probs = tf.reshape(log_probs, [count, -1, *log_probs.shape[1:]])
-        return self.mixture.log_prob(log_probs, clip.latents, start, sharpness)
+        return self.mixture.log_prob(tf.stack(tf.split(log_probs, count)), clip.latents, start, sharpness)
 
     def _gaussian_log_probs(
         self,
