@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -31,8 +32,16 @@ def test_killed_at_any_moment_it_gives_the_same_dataset(output, tmp_path):
         return [f"--input={folder}", f"--data_dir={data_dir}", "--name=mine", "--frame_size=8"]
 
     output("prepare_videos", *arguments(tmp_path / "whole"))
-    rng, killed = np.random.default_rng(0), 0
-    while killed < 5:
+    folder_of_set = tmp_path / "killed" / "mine"
+
+    def decoded(count):
+        return lambda: sum(1 for _ in folder_of_set.glob("incomplete.decoded/*")) >= count
+
+    def writing():
+        return any(path.stat().st_size for path in folder_of_set.glob("incomplete.writing.*/**/*tfrecord*"))
+
+    moments = [*map(decoded, sorted(np.random.default_rng(0).integers(1, 800, 4))), writing]
+    for moment in moments:
         process = subprocess.Popen(
             [sys.executable, "launch/prepare_videos.py", *arguments(tmp_path / "killed")],
             cwd=ROOT,
@@ -40,13 +49,11 @@ def test_killed_at_any_moment_it_gives_the_same_dataset(output, tmp_path):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        try:
-            process.wait(timeout=rng.uniform(4, 20))
-            break  # It was faster than the kill.
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
-    assert killed
+        while process.poll() is None and not moment():
+            time.sleep(0.002)
+        assert process.poll() is None, "finished before the kill"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (folder_of_set / "1.0.0").exists()
     output("prepare_videos", *arguments(tmp_path / "killed"))
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
