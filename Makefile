@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 
 DEMO := runs/demo
 # A trained model that comes with the package.
-PRETRAINED := pretrained/shapes_two_frames
+PRETRAINED := pretrained/shapes
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 
-PICTURES := --num_frames=3 --temperature=0.2 --num_samples=3 --num_videos=4
+PICTURES := --temperature=0.2 --num_videos=4
 
 # Whole files go to a process, so that what a file sets up is set up once.
 PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
@@ -28,11 +28,11 @@ $(VENV)/ready: requirements.txt pyproject.toml
 
 # Killed and started again, the training goes on from its last checkpoint.
 demo: setup
-	$(BIN)/python launch/sample.py --workdir=$(PRETRAINED) --output_dir=runs/pretrained $(PICTURES)
+	$(BIN)/python launch/sample.py --workdir=$(PRETRAINED) --output_dir=runs/pretrained $(PICTURES) --num_frames=4 --num_samples=6
 	$(BIN)/python launch/train.py --flagfile=launch/demo.flags --workdir=$(DEMO)
 	$(BIN)/python launch/evaluate.py --workdir=$(DEMO) --metrics=bits_per_pixel,legal_futures --temperature=0.2 \
 	  --num_samples=16 --num_videos=32
-	$(BIN)/python launch/sample.py --workdir=$(DEMO) $(PICTURES)
+	$(BIN)/python launch/sample.py --workdir=$(DEMO) $(PICTURES) --num_frames=3 --num_samples=3
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)

@@ -113,6 +113,12 @@ def read_history(workdir: str | Path) -> list[dict[str, Any]]:
     return read_json(path) if path.is_file() else []
 
 
+def began_with(workdir: str | Path) -> str | None:
+    """What `--init_from` named, whose weights a run began with; None if its own."""
+    starts = read_history(workdir)
+    return starts[0].get("init_from") if starts else None
+
+
 def write_start(
     workdir: str | Path, saved: VideoFlowConfig | None, config: VideoFlowConfig, step: int, **notes: Any
 ) -> None:

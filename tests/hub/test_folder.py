@@ -88,7 +88,7 @@ def test_it_is_the_model_and_a_card(folder, micro_run, make_video):
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\n") and "None measured yet" in card
     assert "`shapes`, the train split, in clips of 3 frames" in card and "6 steps of 2 clips" in card
-    assert "{" not in card
+    assert "{" not in card and card.count("import") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from tests.checks import refused
 from videoflow_tf import UserError, VideoFlow, save_pretrained, workdir
+from videoflow_tf.hub.card import model_card
 from videoflow_tf.training.checkpoints import load_weights, load_workdir
 from videoflow_tf.training.train import train
 
@@ -32,6 +33,7 @@ def test_a_run_starts_from_the_weights_of_another(micro_config, micro_run, weigh
     assert f"Starting from the weights in {weights_alone}" in capsys.readouterr().out
     new, trained = load_workdir(tmp_path / "new")[1], load_workdir(micro_run)[1]
     assert int(new.step) == 0
+    assert f"--init_from={weights_alone}" in model_card(new.config, 0, 1, tmp_path / "new")
     for mine, theirs in zip(new.trainable_variables, trained.trainable_variables, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

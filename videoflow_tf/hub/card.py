@@ -14,6 +14,7 @@ from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 from videoflow_tf.report.commands import train_command
 from videoflow_tf.units import counted
+from videoflow_tf.workdir import began_with
 
 _CARD = """\
 ---
@@ -41,11 +42,10 @@ A conditional normalizing flow that predicts video with an exact likelihood (Kum
 
 ```python
 from videoflow_tf import VideoFlow
-from videoflow_tf.units import counted
 
 model = VideoFlow.from_pretrained("FOLDER")  # This folder, or "user/model" on the hub
-model.predict_frames(context, num_frames=20, temperature=0.5)  # uint8 [B, K, {height}, {width}, {channels}]
-model.bits_per_pixel(video)  # uint8 [B, T, {height}, {width}, {channels}] -> float32 [B]
+model.predict_frames(context, num_frames=20, temperature=0.5)  # uint8 [B, K, {height}, {width}, {components}]
+model.bits_per_pixel(video)  # uint8 [B, T, {height}, {width}, {components}] -> float32 [B]
 ```
 
 The folder is a workdir, too: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`, and
@@ -79,6 +79,7 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
         dataset=config.dataset,
         height=height,
         width=width,
+        components=channels,
         channels=counted(channels, "channel"),
         bits=counted(config.n_bits, "bit"),
         given=frames if config.conditional else "single frames, none given",
@@ -91,7 +92,7 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
         step=counted(step, "step"),
         batch=counted(config.batch_size, "clip"),
         rate=config.learning_rate,
-        command=train_command(config, "WORKDIR"),
+        command=train_command(config, "WORKDIR", None if workdir is None else began_with(workdir)),
         figures="\n".join(lines) or "None measured yet: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`.",
     )
 

@@ -15,14 +15,16 @@ from videoflow_tf.data.source import dataset_class
 _PROGRAM = re.compile(r"launch/\w+\.py")
 
 
-def train_command(config: VideoFlowConfig, workdir: str) -> str:
-    """From the nearest preset, with a flag for every field that differs.
+def train_command(config: VideoFlowConfig, workdir: str, init_from: str | None = None) -> str:
+    """From the nearest preset, with a flag for every field that differs; `init_from`: what the run began with.
 
     A run does not say where its data is: the folder's name is a placeholder in capitals.
     """
     preset = min(PRESETS, key=lambda name: len(PRESETS[name].differences(config)))
     changes = {name: value for name, (_, value) in PRESETS[preset].differences(config).items()}
     flags = {"workdir": workdir, "preset": preset} | changes
+    if init_from is not None:
+        flags["init_from"] = init_from
     if dataset_class(config).needs_data_dir:
         flags["data_dir"] = "DATA_DIR"
     return _quoted(["launch/train.py", *(f"--{flag}={flag_text(value)}" for flag, value in flags.items())])

@@ -19,7 +19,7 @@ from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 from videoflow_tf.training.validation import Validations
 from videoflow_tf.units import BITS_LABEL, counted
-from videoflow_tf.workdir import latest_checkpoint, read_history, run_config
+from videoflow_tf.workdir import began_with, latest_checkpoint, read_history, run_config
 
 _LONGEST_LIST = 16
 # Pictures that training drew; of those before the last only a few strips are shown.
@@ -47,7 +47,7 @@ def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> st
     history = read_history(workdir)
     commands = [*result_commands(history)]
     if not (history and history[0]["step"] == 0 and "argv" in history[0]):  # Started from Python, or long ago.
-        commands.insert(0, train_command(config, str(workdir)))
+        commands.insert(0, train_command(config, str(workdir), began_with(workdir)))
     for result in (results | protocols).values():
         commands += result_commands(result)
     latest = latest_checkpoint(workdir)

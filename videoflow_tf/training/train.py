@@ -96,7 +96,9 @@ def train(
             )
         if chief and step <= config.train_steps:
             if finished is None or saved != config:
-                write_start(workdir, saved, config, step, argv=argv, global_batch=replicas * model_config.batch_size)
+                notes = {"argv": argv, "global_batch": replicas * model_config.batch_size}
+                notes["init_from"] = None if begins_with is None else str(begins_with)
+                write_start(workdir, saved, config, step, **notes)
             checkpoints.set_aside_newer(workdir, step)
         if finished is None:
             model = _make_model(model_config, data_dir, strategy, jit_compile, begins_with, checkpoint, start is None)
