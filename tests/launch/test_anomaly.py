@@ -54,6 +54,10 @@ def test_a_damaged_file_is_scored_and_said_to_be_damaged(command, workdir, tmp_p
         (["--video=0", "--video_file=x.mp4"], "give --video or --video_file, not both"),
         (["--video_file=none.mp4"], "there is no file none.mp4"),
         (["--video_file=Makefile"], "Makefile is not a video that can be read"),
+        (
+            ["--video_file=docs/demo_samples.png"],
+            "demo_samples.png has 1 frame; a score needs more than the 1 given",
+        ),
     ],
 )
 def test_mistakes_are_one_line(error, micro_run, arguments, message):

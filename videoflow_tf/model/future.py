@@ -44,7 +44,7 @@ class AutoregressivePrior(_Sliced, tfd.Distribution):
 
     h ~ `above`, the distribution of the level above; z given h and the past z is Gaussian or a mixture, frame by frame.
     Batch shape [B], that of the context; event shape [T, h, w, 2c], at the top level [T, h, w, c]. At temperature 0 a
-    sample is the conditional means, and `log_prob` is not finite.
+    sample is the conditional means, of a mixture that of the component drawn, and `log_prob` is not finite.
     """
 
     def __init__(

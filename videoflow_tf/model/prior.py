@@ -74,10 +74,7 @@ class LatentPrior(tf.Module):
         self.mixture = None
         if self.is_top and config.prior_components > 1:
             if not isinstance(self.encoder, WindowEncoder):
-                raise UserError(
-                    f"prior_components={config.prior_components} needs conditional=true and a latent encoder that sees "
-                    f"a window of past frames, not {config.latent_encoder}; choose prior_components=1, or conv3d"
-                )
+                raise UserError(f"prior_components needs a WindowEncoder, which {config.latent_encoder} is not")
             window, width = self.encoder.window, config.latent_encoder_width
             self.mixture = Mixture(config.prior_components, window, self.latent_shape, width, dtype, rng)
 

@@ -181,7 +181,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         Args:
           context: uint8 [B, C, H, W, C]; or continuous frames in the model's dtype, as of `dequantize`.
           num_frames: T.
-          temperature: factor of every sigma in the prior; 0 gives the conditional means.
+          temperature: factor of every sigma in the prior; 0 gives the conditional means (of a
+            mixture, that of the component drawn).
           dequantization_noise: [B, C, H, W, C] in [0, 1), slots as in `bits_per_pixel`; default a fixed draw, so that
             what follows is a function of the context alone.
 
@@ -251,7 +252,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         Args:
           context: uint8 [B, C, H, W, C], C >= 1 of any length.
           num_frames: T >= 1, also far beyond the length trained on.
-          temperature: factor of every sigma in the prior; 0 gives the conditional means.
+          temperature: factor of every sigma in the prior; 0 gives the conditional means (of a
+            mixture, that of the component drawn).
           seed: int32 [2], or a whole number; without it a fresh one. Or int32 [B, 2], one for every video: its frames
             then do not depend on the rest of the batch.
           dequantization_noise: of the context, as in `future`.

@@ -70,7 +70,7 @@ def out_of_sequence(
     }
 
 
-def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarray:
+def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0, name: str = "the video") -> np.ndarray:
     """Bits per pixel of every frame after the context, given the frames before it; shows a progress bar.
 
     Where the model sees only the last few frames, a long video is taken piece by piece: the memory needed does not
@@ -80,6 +80,7 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
       model: a trained model.
       video: uint8 [T, H, W, C].
       seed: of the dequantisation noise.
+      name: what an error calls the video.
 
     Returns:
       float32 [T - num_context]
@@ -93,7 +94,7 @@ def frame_scores(model: VideoFlow, video: np.ndarray, seed: int = 0) -> np.ndarr
     context, length = config.num_context, len(video)
     if length <= context:
         there = counted(length, "frame")
-        raise UserError(f"the video has {there}; a score needs more than the {context} given as context")
+        raise UserError(f"{name} has {there}; a score needs more than the {context} given as context")
     noise = _frame_noise(config, length, (0, seed))
     past = model.past_frames
     piece = length if past is None else max(context, past) + _FRAMES_AT_ONCE

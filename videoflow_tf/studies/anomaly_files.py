@@ -68,7 +68,7 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
         frames = data.load_video(config, arguments.data_dir, arguments.split, index, arguments.max_frames)
         name, where, settings = arguments.result_name("anomaly"), {"split": arguments.split}, {"video": index}
         what = f"video {index} of split {arguments.split}"
-    scores = frame_scores(model, frames, seed)
+    scores = frame_scores(model, frames, seed, what)
     context = len(frames) - len(scores)
     numbers = list(range(context + 1, len(frames) + 1))
     title = f"{what}\nAnomaly score, {_given(context)} (blue)"
