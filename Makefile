@@ -9,8 +9,8 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 
 PICTURES := --temperature=0.2 --num_videos=4
 
-# Whole files go to a process, so that what a file sets up is set up once.
-PYTEST_FLAGS := --numprocesses=2 --dist=loadfile
+# Whole files go to a process, so that what a file sets up is set up once; three processes keep two cores busy.
+PYTEST_FLAGS := --numprocesses=3 --dist=loadfile
 
 .PHONY: setup demo test test-all lint docs lock wheel
 

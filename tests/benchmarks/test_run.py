@@ -41,6 +41,7 @@ def test_sample(tmp_path):
     assert found["gflop"] == Work(CONFIGS["XS"], 3, 2).sampling_gflop() > 0
 
 
+@pytest.mark.slow
 def test_deeper_models_have_larger_graphs():
     shallow, deep = (worker.trace(Work(CONFIGS["XS"].replace(depth=depth), 2, 4)) for depth in (1, 2))
     for task in ("train", "sample"):

@@ -11,6 +11,8 @@ from tests.checks import run_python
 from tests.conftest import TINY
 from videoflow_tf import VideoFlow
 
+pytestmark = pytest.mark.slow
+
 ONE_LEVEL = TINY.replace(levels=1)
 
 

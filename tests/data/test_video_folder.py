@@ -217,6 +217,7 @@ def test_what_there_is_is_said(mixed):
     assert heading.startswith("Left out") and len(table) == len(wrong)
 
 
+@pytest.mark.slow
 def test_trains_on_fewer_validation_videos_than_asked_for(tmp_path):
     from videoflow_tf.training import train as training
 

@@ -160,6 +160,7 @@ def test_a_measurement_that_is_not_finite_is_one_line(model, protocol, tmp_path,
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_from_python(micro_run, tmp_path):
     """The public function: what it gives is what it writes."""
     import videoflow_tf

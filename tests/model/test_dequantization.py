@@ -172,6 +172,7 @@ def test_every_weight_of_the_noise_flow_has_the_gradient_of_finite_differences(m
         np.testing.assert_allclose((gradient.numpy() * direction).sum(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_the_same_bits(make_model, make_video):
     model = make_model("float32", **VARIATIONAL)
     video = tf.constant(make_video())

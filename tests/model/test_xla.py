@@ -39,7 +39,8 @@ def test_bits_per_pixel_and_prediction_compile_under_xla(make_model, make_video,
     assert not np.array_equal(drawn, compiled)
 
 
-@pytest.mark.parametrize("latent_encoder", ["conv3d", pytest.param("conv_lstm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("latent_encoder", ["conv3d", "conv_lstm"])
 def test_the_training_step_compiles_under_xla(make_model, make_video, latent_encoder):
     model = make_model("float32", latent_encoder=latent_encoder, clip_norm=1.0)
     model.compile(optimizer=make_optimizer(model.config))

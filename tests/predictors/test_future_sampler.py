@@ -72,6 +72,7 @@ def test_a_sample_that_is_not_finite_is_left_out(make_model, make_video, batch_s
     np.testing.assert_array_equal(np.concatenate(samples), whole[[0, 2, 3, 5, 6]])
 
 
+@pytest.mark.slow
 def test_batches_are_as_large_as_asked_for(make_model, make_video):
     batches = FutureSampler(VideoFlowPredictor(make_model()), batch_size=3).batches(
         make_video(1, 2)[0], 2, 1.0, 0, 0, 7

@@ -21,6 +21,7 @@ def graphs() -> int:
     return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_a_model_goes_with_all_its_graphs(make_video):
     """Without recomputation: TensorFlow keeps those graphs for good."""
 

@@ -164,6 +164,7 @@ def test_history_grows(tmp_path):
     assert read_config(tmp_path) == configs[-1]
 
 
+@pytest.mark.slow
 def test_on_another_number_of_devices_the_batch_stays(tmp_path, monkeypatch, capsys):
     """As if there had been three devices, each with two clips."""
     six = CONFIG.replace(batch_size=6, train_steps=2, eval_every=2)
