@@ -82,6 +82,7 @@ OWN_CHOICES = {
     "dequantization_width": 6,
     "latent_encoder_input": "level",
     "prior_components": 3,
+    "prior_anneal_steps": 4,
 }
 
 
