@@ -161,29 +161,19 @@ class LatentPrior(tf.Module):
         `temperature`: [], factor of every sigma; None is 1. `sharpness`: as for `Mixture.log_prob`. The others as for
         `sequence`.
         """
-        if self.mixture is None:
-            return self._gaussian_log_probs(clip, start, temperature, condition, seed)
-        count = self.mixture.components
-        component = tf.repeat(tf.range(count), tf.shape(clip.latents)[0])
-        marks = self.mixture.marks(self.mixture.fold(), component)[:, None]
-        log_probs = self._gaussian_log_probs(clip.repeated(count), start, temperature, condition, seed, marks)
-        return self.mixture.log_prob(tf.stack(tf.split(log_probs, count)), clip.latents, start, sharpness)
-
-    def _gaussian_log_probs(
-        self,
-        clip: LevelLatents,
-        start: int,
-        temperature: tf.Tensor | None,
-        condition: tf.Tensor | None,
-        seed: tf.Tensor | None,
-        marks: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """`frame_log_probs` of the Gaussian, or of one component for each of the batch."""
-        gaussian = self.sequence(clip, start, condition, seed, marks)
+        copies, marks = clip, None
+        if self.mixture is not None:  # One copy for every component.
+            copies = clip.repeated(self.mixture.components)
+            marks = tf.repeat(self.mixture.embeddings, tf.shape(clip.latents)[0], axis=0)[:, None]
+        gaussian = self.sequence(copies, start, condition, seed, marks)
         if temperature is not None:
             gaussian = gaussian._replace(log_std=gaussian.log_std + tf.math.log(temperature))
-        log_probs = gaussian.log_prob(slice_axis(clip.latents, start, axis=1))
-        return tf.reduce_sum(log_probs, axis=[2, 3, 4])
+        log_probs = tf.reduce_sum(gaussian.log_prob(slice_axis(copies.latents, start, axis=1)), axis=[2, 3, 4])
+        if self.mixture is None:
+            return log_probs
+        return self.mixture.log_prob(
+            tf.stack(tf.split(log_probs, self.mixture.components)), clip.latents, start, sharpness
+        )
 
     def sampler(
         self, context: LevelLatents, temperature: tf.Tensor | float, condition: tf.Tensor | None = None

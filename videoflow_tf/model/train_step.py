@@ -107,6 +107,7 @@ class TrainStep:
         return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
 
     def _sharpness(self) -> tf.Tensor | None:
+        """Of this step's objective, []; None where it is the likelihood throughout."""
         config = self.config
         return sharpness_at(self.step, config.prior_anneal_steps) if config.prior_anneal_steps > 0 else None
 
