@@ -140,7 +140,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {reason_of(error)}") from error
+        reason = reason_of(error)
+        cure = "; make room there and start again" if reason == os.strerror(errno.ENOSPC) else ""
+        raise UserError(f"cannot write {path}: {reason}{cure}") from error
     finally:
         if temporary.is_file():
             temporary.unlink()  # What was written of it would keep the disk full.
