@@ -16,14 +16,15 @@ PYTEST_FLAGS := --numprocesses=3 --dist=loadfile
 
 setup: $(VENV)/ready
 
-# The stamp is the last thing written: an interrupted set-up is done again.
+# The stamp is the last thing written: an interrupted set-up is done again. Python compiles a module when it is first
+# imported; to compile all of them here, most of which never are, takes as long as the rest of the set-up.
 $(VENV)/ready: requirements.txt pyproject.toml
 	@test -n "$(BASE_PYTHON)" || { echo "error: no python3 found; install Python 3.11 or later" >&2; exit 2; }
 	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(BASE_PYTHON) is older than Python 3.11; install Python 3.11 or later" >&2; exit 2; }
 	rm -rf $(VENV)
 	"$(BASE_PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.txt
 	touch $@
 
 # Killed and started again, the training goes on from its last checkpoint.
