@@ -9,6 +9,7 @@ import pytest
 
 from tests.checks import run_python
 from videoflow_tf.config import PARTS, VideoFlowConfig
+from videoflow_tf.workdir import read_config
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = ("train", "evaluate", "sample", "export", "interpolate", "anomaly", "explore", "report")
@@ -29,7 +30,7 @@ def test_help_of_train_shows_every_field_and_its_choices(command):
         assert section.startswith(f"{part} (default: the preset's value, in brackets):")
         assert re.findall(r"(?m)^  --(\w+):", section) == list(names)
     assert "<conv3d|conv2d|conv_lstm|pointwise>" in text
-    assert "flow steps per level [bair, bair_quality, shapes: 24; demo: 4]" in text
+    assert "flow steps per level [bair, bair_quality, shapes: 24; demo: 2]" in text
     assert "(RGB), or 1 (grey) [3]" in text
 
 
@@ -143,8 +144,14 @@ for path in paths:
     assert all("gs://bucket/a is an address" in refusal for refusal in refusals)
 
 
-@pytest.mark.parametrize("name", ["bair", "bair_quality", "shapes", "demo"])
-def test_flagfiles_say_what_they_reproduce_and_give_the_preset(name):
+# A flagfile gives its preset, or the configuration of a model in pretrained/.
+FLAGFILES = {name: VideoFlowConfig.preset(name) for name in ("bair", "bair_quality", "shapes", "demo")}
+FLAGFILES["shapes_one_frame"] = read_config(ROOT / "pretrained/shapes")
+FLAGFILES["shapes_two_frames"] = read_config(ROOT / "pretrained/shapes_two_frames")
+
+
+@pytest.mark.parametrize("name", FLAGFILES)
+def test_flagfiles_say_what_they_reproduce_and_give_it(name):
     script = f"""
 import sys
 sys.path.insert(0, "launch")
@@ -154,7 +161,7 @@ cli.FLAGS(["x", "--flagfile=launch/{name}.flags", "--workdir=w"])
 print(cli.config_from_flags().to_json())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert VideoFlowConfig.from_json(done.stdout) == VideoFlowConfig.preset(name)
+    assert VideoFlowConfig.from_json(done.stdout) == FLAGFILES[name]
     with open(ROOT / f"launch/{name}.flags") as file:
         assert file.readline().startswith("# ")
 
@@ -165,6 +172,7 @@ import sys
 sys.path.insert(0, "launch")
 import cli
 from videoflow_tf.config import PARTS, VideoFlowConfig
+from videoflow_tf.workdir import read_config
 cli.define_config_flags()
 cli.FLAGS(["x", "--depth=2", "--latent_dilations=1,2", "--nolatent_skip", "--learning_rate=0.5"])
 saved = VideoFlowConfig(seed=9)
