@@ -50,6 +50,41 @@ def traced(function, *specs):
     return tf.function(function, input_signature=specs, autograph=False)
 
 
+# What is made of latents that are right, and what is said of it.
+WRONG_LATENTS = {
+    "fewer levels": (lambda z: z[:1], "expected latents of 2 levels, as of `encode`, got 1"),
+    "reversed": (
+        lambda z: z[::-1],
+        r"latents.0. must be float32 \(None, None, 4, 4, 6\), .* got float32 \(2, 3, 2, 2, 24\)",
+    ),
+    "frames missing": (
+        lambda z: [z[0], z[1][:, 1:]],
+        r"latents.1. must be float32 \(2, 3, 2, 2, 24\), .* \(2, 2, 2, 2, 24\)",
+    ),
+    "flat": (lambda z: [z[0][0], z[1][0]], r"latents.0. must be .* got float32 \(3, 4, 4, 6\)"),
+    "dtype": (
+        lambda z: [tf.cast(z[0], tf.float64), z[1]],
+        r"latents.0. must be float32 .* got float64 \(2, 3, 4, 4, 6\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("change, message", WRONG_LATENTS.values(), ids=WRONG_LATENTS)
+def test_wrong_latents_are_refused(model, change, message):
+    latents = [tf.zeros([2, 3, *model.config.latent_shape(i)]) for i in range(2)]
+    with refused(message):
+        model.decode(change(latents))
+
+
+def test_a_traced_function_that_does_not_know_the_shape_refuses_wrong_latents(model):
+    latents = [tf.zeros([2, 3, *model.config.latent_shape(i)]) for i in range(2)]
+    decode = traced(model.decode, [tf.TensorSpec(None)] * 2)
+    assert decode(latents).shape == [2, 3, 8, 8, 3]
+    for wrong in (latents[::-1], [latents[0][:, :2], latents[1]]):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode(wrong)
+
+
 VIDEO = tf.TensorSpec([None, 2, 8, 8, 3], tf.uint8)
 NUMBER, FLOAT = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
 

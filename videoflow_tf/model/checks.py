@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,26 @@ def checked_video(
         video = require(video, got >= least_frames, expected, got, "give a longer video")
     video.set_shape([None, None, *frame_shape])
     return video
+
+
+def checked_latents(
+    latents: Sequence[tf.Tensor], shapes: Sequence[tuple[int, int, int]], dtype: tf.DType
+) -> list[tf.Tensor]:
+    """Latents of every level as tensors [B, T, h, w, c]; `shapes`: [h, w, c] of each. A `UserError` else.
+
+    Where a traced function does not know the shape, an InvalidArgumentError at run time.
+    """
+    if len(latents) != len(shapes):
+        raise UserError(f"expected latents of {counted(len(shapes), 'level')}, as of `encode`, got {len(latents)}")
+    checked, clip = [], tf.TensorShape([None, None])
+    for i, shape in enumerate(shapes):
+        z, expected = tf.convert_to_tensor(latents[i], dtype_hint=dtype), clip.concatenate(shape)
+        if z.dtype != dtype or not z.shape.is_compatible_with(expected):
+            got = f"{z.dtype.name} {z.shape}"
+            raise UserError(f"latents[{i}] must be {dtype.name} {expected}, as of `encode`, got {got}")
+        checked.append(tf.ensure_shape(z, expected))
+        clip = checked[i].shape[:2]
+    return checked
 
 
 def checked_noise(noise: tf.Tensor, video: tf.Tensor) -> tf.Tensor:

@@ -312,8 +312,13 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.
 
-        frames: continuous [B, T, H, W, C] in the model's dtype; uint8 ones are dequantised first, with
-        `dequantization_noise` or a fixed draw.
+        Args:
+          frames: continuous [B, T, H, W, C] in the model's dtype; uint8 ones are dequantised first.
+          dequantization_noise: [B, T, H, W, C] in [0, 1), of uint8 frames; default a fixed draw.
+
+        Raises:
+          UserError: if the frames are of another dtype, not of this model's frame size, or none. Where a traced
+            function does not know the shape, an InvalidArgumentError at run time.
         """
         frames = checks.checked_video(frames, self.config.frame_shape, 1, self.float_dtype)
         if frames.dtype == tf.uint8:
@@ -321,7 +326,14 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         return [clip.latents for clip in encode_frames(self.levels, frames).levels]
 
     def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
-        """The inverse of `encode`: continuous frames [B, T, H, W, C]."""
+        """The inverse of `encode`: continuous frames [B, T, H, W, C].
+
+        Raises:
+          UserError: if the latents are not those of every level, in the model's dtype and of one number of videos and
+            frames. Where a traced function does not know the shape, an InvalidArgumentError at run time.
+        """
+        shapes = [level.prior.latent_shape for level in self.levels]
+        latents = checks.checked_latents(latents, shapes, self.float_dtype)
         x = None
         for level, z in zip(reversed(self.levels), reversed(latents), strict=True):
             x = level.decode(z, x)
