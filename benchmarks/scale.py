@@ -151,7 +151,11 @@ def main(argv: list[str]) -> None:
     if delivered is not None:
         print(f"\nCores of the host: {delivered}.")
     if options.memory is not None:
-        print("\nThe batch that fits, with a tenth left free:\n", *memory_table(config, options.memory), sep="\n")
+        print(
+            "\nThe largest batch, in clips, by the device's memory, a tenth of it left free:\n",
+            *memory_table(config, options.memory),
+            sep="\n",
+        )
 
 
 if __name__ == "__main__":

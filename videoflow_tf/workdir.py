@@ -82,7 +82,8 @@ def check_same_run(
     """Raises `UserError` unless `config` may take up the run that was started with `saved`.
 
     Args:
-      allow_changes: fields that may differ, besides those that say how long or how a run lasts.
+      allow_changes: fields that may differ, besides those that say how long a run lasts, how often it reports or how it
+        fits into memory.
     """
     for name in allow_changes:
         check_names([name])

@@ -2,7 +2,7 @@
 
 Any q gives a bound on the probability of the pixels (Theis et al. 2016, section 3.1; Ho et al. 2019, section 3.1):
 
-    log2 P(v) >= E_q [log2 p(x(v, u)) - log2 q(u | v)] - n        n bits a component
+    log2 P(v) >= E_q [log2 p(x(v, u)) - log2 q(u | v)] - n D        n bits a component, D components
 """
 
 from __future__ import annotations

@@ -127,6 +127,7 @@ class LatentPrior(tf.Module):
 
         Args:
           clip: latents from the first frame of the video on, and what they are conditioned on.
+          start: number of the first frame to give, from 0.
           condition: bool [], false to use no frame's past; None is true.
           seed: int32 [2] in training, for noise and dropout.
           marks: [B, 1, h, w, c], which component of a mixture is meant.

@@ -45,6 +45,7 @@ class FutureSampler:
           temperature: factor of every sigma in the prior.
           seed: of all samples.
           video: index of the video.
+          count: samples to draw.
 
         Returns:
           At a time n numbers of samples, ascending from 0, and uint8 [n, N, H, W, C]; n at most the batch size.
