@@ -144,7 +144,15 @@ def test_neither_run_nor_predictions():
         evaluate()
 
 
-def test_files_of_other_shapes_in_a_folder(theirs, tmp_path):
-    np.savez(tmp_path / "z.npz", **arrays(samples=2))
-    with refused("z.npz differs from .*theirs.npz in more than the number of videos"):
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (arrays(samples=2), r"samples \[2, 2, 4, 12, 16, 3\], \[2, 3, 4, 12, 16, 3\] there"),
+        (arrays() | {"context": arrays()["context"][:, :1]}, r"context \[2, 1, 12, 16, 3\], \[2, 2, 12, 16, 3\] there"),
+    ],
+    ids=["samples", "context"],
+)
+def test_files_of_other_shapes_in_a_folder(theirs, tmp_path, other, difference):
+    np.savez(tmp_path / "z.npz", **other)
+    with refused(f"z.npz differs from .*theirs.npz in more than the number of videos: {difference}"):
         Predictions(tmp_path)

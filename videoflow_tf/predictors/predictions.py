@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -46,10 +47,12 @@ class Predictions:
         if not self._files:
             raise UserError(f"{path} has no .npz files; see --predictions in --help")
         shapes = [_checked_shapes(file) for file in self._files]
-        kinds = {(shape["context"][1:], shape["samples"][1:]) for shape in shapes}
-        if len(kinds) > 1:
-            first = next(i for i, shape in enumerate(shapes) if shape["samples"][1:] != shapes[0]["samples"][1:])
-            raise UserError(f"{self._files[first]} differs from {self._files[0]} in more than the number of videos")
+        for (file, shape), name in itertools.product(zip(self._files, shapes, strict=True), ("context", "samples")):
+            if shape[name][1:] != shapes[0][name][1:]:
+                raise UserError(
+                    f"{file} differs from {self._files[0]} in more than the number of videos: {name} "
+                    f"{list(shape[name])}, {list(shapes[0][name])} there"
+                )
         self._counts = [shape["samples"][0] for shape in shapes]
         self.num_videos = sum(self._counts)
         self.context_shape = shapes[0]["context"][1:]
