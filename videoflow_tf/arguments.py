@@ -104,8 +104,14 @@ class PredictorArguments(RunArguments):
 
 def check_predictor(name: str) -> None:
     """Raises `UserError` unless the name is in the registry, or may be one of anybody's."""
-    if ":" not in name and name not in PREDICTORS:
+    module, colon, _ = name.partition(":")
+    if not colon and name not in PREDICTORS:
         raise UserError(f"there is no predictor {name!r}: {', '.join(PREDICTORS)}, or package.module:function")
+    if colon and not all(part.isidentifier() for part in module.split(".")):
+        raise UserError(
+            f"there is no predictor {name!r}: {module!r} is not the name of a module; give package.module:function, "
+            "with the package in the current folder or in PYTHONPATH"
+        )
 
 
 def name_text(text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from tests.checks import refused
 from videoflow_tf import evaluate, sample
 from videoflow_tf.arguments import PredictorArguments
+from videoflow_tf.comparison.arguments import CompareArguments
 from videoflow_tf.files import read_json
 from videoflow_tf.predictors.by_name import make_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
@@ -128,6 +129,11 @@ def test_wrong_names(in_folder, micro_config, name, message):
 def test_mistakes_are_found_before_anything_is_loaded():
     with refused("there is no predictor 'copy': copy_last, linear, or package.module:function"):
         PredictorArguments("w", predictor="copy")
+    for name in ("./mine.py:make", "../mine:make", ".mine:make", "/models/mine:make", ":make"):
+        with refused(f"there is no predictor '{name}': '.*' is not the name of a module; give package.module:function"):
+            PredictorArguments("w", predictor=name)
+        with refused("is not the name of a module"):
+            CompareArguments(workdirs=["w"], predictors=[name], output_dir="o")
     with refused("--checkpoint=best is about the run's own model, not copy_last"):
         PredictorArguments("w", predictor="copy_last", checkpoint="best")
 
