@@ -10,12 +10,12 @@ import cli
 from absl import flags
 
 from videoflow_tf import workdir as workdir_lib
-from videoflow_tf.arguments import LATEST
+from videoflow_tf.arguments import DATA_DIR_HELP, LATEST
 from videoflow_tf.config import STRATEGIES
 from videoflow_tf.training.signals import StopOnSignal
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run, made if missing.", required=True)
-_DATA_DIR = cli.define_path("data_dir", None, "Folder of the dataset: prepared, or videos; none for shapes.")
+_DATA_DIR = cli.define_path("data_dir", None, DATA_DIR_HELP)
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     STRATEGIES[0],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from videoflow_tf.arguments import LATEST, argument, check_predictor
+from videoflow_tf.arguments import DATA_DIR_HELP, LATEST, argument, check_predictor
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import local_path
 from videoflow_tf.metrics.arguments import MeasureArguments
@@ -31,7 +31,7 @@ class CompareArguments(MeasureArguments):
     )
     predictions: Sequence[str] = argument((), "Samples that are drawn already beside them, as of evaluate.py.")
     checkpoint: str = argument(LATEST, "Which checkpoint of every run: latest, best, or a step.")
-    data_dir: str | None = argument(None, "Folder of the dataset: prepared, or videos; none for shapes.", path=True)
+    data_dir: str | None = argument(None, DATA_DIR_HELP, path=True)
     output_dir: str | None = argument(None, "Folder to write to.", path=True)
     shown_videos: int = argument(4, "Videos whose samples are shown.", lower_bound=0)
     shown_samples: int = argument(3, "Samples of each that are shown.", lower_bound=1)
