@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -92,6 +93,36 @@ def test_refusals_leave_the_workdir_as_it_was(micro_run, micro_config, changes, 
     with refused(message):
         training.train(micro_config.replace(**changes), micro_run, None, strategy)
     assert files(micro_run) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("worker", "Expecting value: line 1"),
+        ("5", "int"),
+        ("{}", "No such job"),
+        ('{"task": {"type": "worker", "index": 0}}', "No such job in cluster: 'worker'"),
+        ('{"cluster": {"worker": ["localhost:1"]}}', "No such job in cluster: None"),
+        ('{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker"}}', "No task with index None"),
+        ('{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 1}}', "No task with index 1"),
+        ('{"cluster": {"worker": "localhost:1"}, "task": {"type": "worker", "index": 0}}', "must be a list"),
+        ('{"cluster": {"all": ["localhost:1"]}, "task": {"type": "all", "index": 0}}', "Disallowed task type"),
+    ],
+)
+def test_machines_that_are_not_listed(monkeypatch, text, message):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with refused(f"^TF_CONFIG must be JSON that lists the machines .* as BUILD.md shows it: .*{message}"):
+        training.make_strategy("multi_worker")
+
+
+def test_a_port_that_is_taken(command, monkeypatch, tmp_path):
+    with socket.create_server(("localhost", 0)) as taken:
+        where = {"cluster": {"worker": [f"localhost:{taken.getsockname()[1]}"]}, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(where))
+        done = command("train", "--preset=demo", f"--workdir={tmp_path / 'run'}", "--strategy=multi_worker")
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and last.startswith("error: TF_CONFIG must be") and "each with a free port" in last
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_dataset_writes_nothing(micro_config, tmp_path):

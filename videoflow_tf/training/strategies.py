@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from videoflow_tf.config import STRATEGIES
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.workdir import goes_on_from
 
 
@@ -21,7 +21,7 @@ def make_strategy(name: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
     To be called before any operation: with `multi_worker`, TensorFlow meets the other machines when it starts.
 
     Raises:
-      UserError: no such name, no TPU, or `multi_worker` without TF_CONFIG.
+      UserError: no such name, no TPU, or `multi_worker` without a TF_CONFIG that lists the machines.
     """
     if isinstance(name, tf.distribute.Strategy):
         return name
@@ -32,10 +32,7 @@ def make_strategy(name: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
     if name == "multi_worker":
         if "TF_CONFIG" not in os.environ:
             raise UserError("strategy multi_worker needs the environment variable TF_CONFIG; BUILD.md shows it")
-        # TensorFlow's coordination service would take SIGTERM for itself. Without it the machines watch one another all
-        # the same, by connections that break and by questions every half minute.
-        context.context().configure_coordination_service(service_type="")
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _of_machines()
     if name == "tpu":
         try:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", "local"))
@@ -45,6 +42,23 @@ def make_strategy(name: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
             raise UserError(f"no TPU: {str(error).split('. ')[0]}; BUILD.md tells what it needs") from error
         return tf.distribute.TPUStrategy(resolver)
     raise UserError(f"unknown strategy {name!r}; one of: {', '.join(STRATEGIES)}")
+
+
+def _of_machines() -> tf.distribute.Strategy:
+    """The strategy of the machines in TF_CONFIG; raises `UserError` if it does not say them and which one this is."""
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    try:
+        # Where there is no list TensorFlow would let each machine train by itself.
+        resolver.cluster_spec().task_address(resolver.task_type, resolver.task_id)
+        # TensorFlow's coordination service would take SIGTERM for itself. Without it the machines watch one another all
+        # the same, by connections that break and by questions every half minute.
+        context.context().configure_coordination_service(service_type="")
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
+        raise UserError(
+            'TF_CONFIG must be JSON that lists the machines ("cluster"), each with a free port, and says which one '
+            f'this is ("task"), as BUILD.md shows it: {one_line(str(error))}'
+        ) from error
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
