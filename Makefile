@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 # A trained model that comes with the package.
 PRETRAINED := pretrained/shapes
-BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
+# TensorFlow 2.21 has packages for no later Python than 3.13.
+BASE_PYTHON := $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 
 PICTURES := --temperature=0.2 --num_videos=4
 
@@ -19,9 +20,9 @@ setup: $(VENV)/ready
 # The stamp is the last thing written: an interrupted set-up is done again. Python compiles a module when it is first
 # imported; to compile all of them here, most of which never are, takes as long as the rest of the set-up.
 $(VENV)/ready: requirements.txt pyproject.toml
-	@test -n "$(BASE_PYTHON)" || { echo "error: no python3 found; install Python 3.11 or later" >&2; exit 2; }
-	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "error: $(BASE_PYTHON) is older than Python 3.11; install Python 3.11 or later" >&2; exit 2; }
+	@test -n "$(BASE_PYTHON)" || { echo "error: no python3 found; install Python 3.11, 3.12 or 3.13" >&2; exit 2; }
+	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "error: $(BASE_PYTHON) is $$("$(BASE_PYTHON)" --version); install Python 3.11, 3.12 or 3.13" >&2; exit 2; }
 	rm -rf $(VENV)
 	"$(BASE_PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.txt

@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import videoflow_tf
 from tests.checks import ROOT, run_python
@@ -58,6 +60,28 @@ def test_the_lock_has_a_version_in_the_range_of_everything_that_is_asked_for(whe
     for requirement in asked:
         assert pins[requirement.name.lower().replace("_", "-")] in requirement.specifier, requirement
     assert (metadata["License-Expression"], metadata["Version"]) == ("Apache-2.0", videoflow_tf.__version__)
+
+
+@pytest.mark.parametrize(("version", "taken"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)])
+def test_setting_up_takes_the_pythons_that_the_package_asks_for(tmp_path, version, taken):
+    for name in ("Makefile", "pyproject.toml", "requirements.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    python = tmp_path / "python3"  # Of that version, as far as is asked, and makes no environment.
+    check = f"import sys; sys.version_info = {version}; exec(sys.argv[1])"
+    python.write_text(f'''#!/bin/sh
+case "$1" in
+  -c) exec {sys.executable} -c "{check}" "$2";;
+  --version) echo Python {version[0]}.{version[1]}.0;;
+  *) echo no environment >&2; exit 1;;
+esac
+''')
+    python.chmod(0o755)
+    done = subprocess.run(["make", "-C", tmp_path, f"BASE_PYTHON={python}", "setup"], capture_output=True, text=True)
+    first = done.stderr.splitlines()[0]
+    refusal = f"error: {python} is Python {version[0]}.{version[1]}.0; install Python 3.11, 3.12 or 3.13"
+    assert first == ("no environment" if taken else refusal)
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert (".".join(map(str, version)) in SpecifierSet(asked)) == taken
 
 
 @pytest.mark.parametrize(
