@@ -99,6 +99,18 @@ def test_export_of_an_older_step_does_not_count(micro_run, micro_config, tmp_pat
     assert export.is_exported(workdir)
 
 
+@pytest.mark.parametrize("text", ["", '{"step": 6', "[6]", "{}", "6"])
+def test_a_damaged_description_is_of_no_export(tmp_path, text):
+    """So that a finished run that is started again makes it anew."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ckpt-6.index").touch()
+    (tmp_path / "export").mkdir()
+    description = tmp_path / "export" / "description.json"
+    for found, of_step in ((text, False), ('{"step": 4}', False), ('{"step": 6}', True)):
+        description.write_text(found)
+        assert export.is_exported(tmp_path) == of_step
+
+
 def test_export_needs_a_run(tmp_path):
     with refused("is not a workdir"):
         export.export_workdir(tmp_path)

@@ -10,7 +10,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from videoflow_tf.arguments import LATEST
-from videoflow_tf.files import check_writable, local_path, write_json
+from videoflow_tf.errors import UserError
+from videoflow_tf.files import check_writable, local_path, read_json, write_json
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.checkpoints import load_workdir, writing
 from videoflow_tf.workdir import latest_checkpoint
@@ -95,6 +96,10 @@ def export_workdir(workdir: str | Path, output_dir: str | Path | None = None, ch
 
 
 def is_exported(workdir: str | Path) -> bool:
-    """Whether `workdir`/export is there and of the newest checkpoint."""
-    description, latest = Path(workdir) / "export" / _DESCRIPTION, latest_checkpoint(workdir)
-    return description.is_file() and latest is not None and json.loads(description.read_text())["step"] == latest[1]
+    """Whether `workdir`/export is there and of the newest checkpoint; not if its description is damaged."""
+    latest = latest_checkpoint(workdir)
+    try:
+        step = read_json(Path(workdir) / "export" / _DESCRIPTION)["step"]
+    except (OSError, UserError, KeyError, TypeError):
+        return False
+    return latest is not None and step == latest[1]
