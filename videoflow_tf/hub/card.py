@@ -44,12 +44,12 @@ A conditional normalizing flow that predicts video with an exact likelihood (Kum
 from videoflow_tf import VideoFlow
 
 model = VideoFlow.from_pretrained("FOLDER")  # This folder, or "user/model" on the hub
-model.predict_frames(context, num_frames=20, temperature=0.5)  # uint8 [B, K, {height}, {width}, {components}]
-model.bits_per_pixel(video)  # uint8 [B, T, {height}, {width}, {components}] -> float32 [B]
+model.predict_frames(context, num_frames=20, temperature=0.5)  # uint8 [B, {context}, {frame}] -> uint8 [B, 20, {frame}]
+model.bits_per_pixel(video)  # uint8 [B, T, {frame}] -> float32 [B]
 ```
 
-The folder is a workdir, too: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`, and
-`launch/train.py --init_from=FOLDER` trains on.
+The folder is a workdir, too: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`. A new run begins with its
+weights by the command above and `--workdir=NEW --init_from=FOLDER`.
 
 ## Figures
 
@@ -79,7 +79,8 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
         dataset=config.dataset,
         height=height,
         width=width,
-        components=channels,
+        frame=f"{height}, {width}, {channels}",
+        context=config.num_context,
         channels=counted(channels, "channel"),
         bits=counted(config.n_bits, "bit"),
         given=frames if config.conditional else "single frames, none given",
