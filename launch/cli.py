@@ -17,7 +17,7 @@ from absl import flags, logging
 from videoflow_tf.arguments import flag_text
 from videoflow_tf.commands import LAUNCH, here
 from videoflow_tf.config import PARTS, PRESETS, VideoFlowConfig, choices_of, help_of
-from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.errors import UserError, memory_fault, one_line
 from videoflow_tf.files import local_path, reason_of
 
 # Read by TensorFlow when it is imported, hence before any import of it.
@@ -29,15 +29,17 @@ FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # What is defined here belongs to the command that asks for it.
 _EXIT_USER_ERROR = 2
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
+_SAVES_MEMORY = "close other programs, or take a machine or a device with more"
 
 
-def run(main: Callable[..., None], takes_words: bool = False) -> None:
+def run(main: Callable[..., None], takes_words: bool = False, saves_memory: str = _SAVES_MEMORY) -> None:
     """Parses the command line, calls `main()` and exits; the last line of every command.
 
     With `takes_words`, what stands on the command line beside the flags is passed to `main`.
+    `saves_memory` says what to do where there is too little.
 
     A mistake of the user's, in the flags or a `UserError` from anywhere, is one line on stderr and
-    status 2, and so is a disk or a file that fails; Ctrl-C is one line and status 130.
+    status 2, and so is a disk or a file that fails, or too little memory; Ctrl-C is one line and status 130.
     """
     logging.set_verbosity(logging.ERROR)
     try:
@@ -49,7 +51,7 @@ def run(main: Callable[..., None], takes_words: bool = False) -> None:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(_EXIT_USER_ERROR)
     except Exception as error:
-        if (reason := _reason(error)) is None:
+        if (reason := memory_fault(error, saves_memory) or _reason(error)) is None:
             raise
         print(f"error: {_one_line(reason)}", file=sys.stderr)
         sys.exit(_EXIT_USER_ERROR)

@@ -26,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, saves_memory="give a smaller --batch_size")

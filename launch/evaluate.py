@@ -46,4 +46,4 @@ def _self_check() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, saves_memory="give a smaller --batch_size")

@@ -61,4 +61,4 @@ def _score(files: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, takes_words=True)
+    cli.run(main, takes_words=True, saves_memory="give fewer --num_videos or --num_frames")

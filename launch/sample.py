@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, saves_memory="give fewer --num_samples or --num_videos")

@@ -68,4 +68,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    less = (
+        "give --recompute=step, --accumulate_steps=2 or more, a smaller --batch_size, or --init_batch_size at the start"
+    )
+    cli.run(main, saves_memory=less)

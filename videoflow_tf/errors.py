@@ -1,5 +1,7 @@
 """The one exception that means: the user can mend this."""
 
+import re
+
 
 class UserError(ValueError):
     """A mistake of the caller's: the message names the thing and the remedy.
@@ -7,6 +9,15 @@ class UserError(ValueError):
     The commands in `launch/` print it as one line and exit with status 2; inside Python it is a
     `ValueError` like any other.
     """
+
+
+def memory_fault(error: Exception, cure: str) -> str | None:
+    """In one line that the memory of the machine or of its device is too small, and the cure; None of another error."""
+    # TensorFlow, which is not imported for this, has one class for memory, a full disk and too many open files.
+    of_device = type(error).__name__ == "ResourceExhaustedError" and re.search(
+        "OOM when|[Oo]ut of memory|allocate", str(error)
+    )
+    return f"there is not enough memory: {cure}" if of_device or isinstance(error, MemoryError) else None
 
 
 def one_line(text: str) -> str:

@@ -1,5 +1,7 @@
 """What the events of the page give, without a server; tests/launch/test_explore.py clicks through the page."""
 
+from unittest.mock import Mock
+
 import gradio as gr
 import pytest
 import tensorflow as tf
@@ -68,12 +70,24 @@ def test_what_was_drawn_before_the_clip_changed_is_not_shown(events):
     assert events["set_out"](0.5, drawn, "sample 1", "sample 2") == ("", None)
 
 
-def test_a_video_that_is_damaged_is_a_line(events, monkeypatch):
-    def damaged(*_, **__):
-        raise tf.errors.DataLossError(None, None, "{{node IteratorGetNext}} corrupted record at 12\n\t [[node]]")
-
-    monkeypatch.setattr("videoflow_tf.explorer.page.clip_of_split", damaged)
-    assert "a video cannot be read any more, its file is damaged" in events["choose"](0, None, 3)[0]
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            tf.errors.DataLossError(None, None, "{{node IteratorGetNext}} corrupted record at 12\n\t [[node]]"),
+            "a video cannot be read any more, its file is damaged",
+        ),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "{{node IteratorGetNext}} OOM when allocating\n\t [[node]]"),
+            "there is not enough memory: ask for fewer samples or frames",
+        ),
+        (MemoryError(), "there is not enough memory: ask for fewer samples or frames"),
+    ],
+    ids=["damaged", "memory of the device", "memory"],
+)
+def test_a_video_that_cannot_be_read_is_a_line(events, monkeypatch, error, message):
+    monkeypatch.setattr("videoflow_tf.explorer.page.clip_of_split", Mock(side_effect=error))
+    assert message in events["choose"](0, None, 3)[0]
 
 
 def test_without_the_dataset_there_are_uploads_alone(make_model):

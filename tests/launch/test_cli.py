@@ -1,14 +1,19 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from tests.checks import run_python
+from videoflow_tf import data
 from videoflow_tf.config import PARTS, VideoFlowConfig
+from videoflow_tf.errors import memory_fault
+from videoflow_tf.hub.card import model_card
 from videoflow_tf.workdir import read_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -166,6 +171,27 @@ print(cli.config_from_flags().to_json())
         assert file.readline().startswith("# ")
 
 
+@pytest.mark.parametrize("name", ["shapes", "shapes_two_frames"])
+def test_the_card_of_a_trained_model_is_the_one_that_is_made_and_its_commands_have_the_architecture(name):
+    folder = ROOT / "pretrained" / name
+    config, text = read_config(folder), (folder / "README.md").read_text()
+    use = re.compile(r"(?s)## Use\n(.*)## Figures")
+    assert use.search(text)[1] == use.search(model_card(config, 1, 1))[1]
+    words = shlex.split(re.search(r"(?m)^ +python launch/train.py (.*)", text)[1])
+    more = re.search(r"begins with its\nweights by the command above and `(.*)`", text)[1].split()
+    script = """
+import sys
+sys.path.insert(0, "launch")
+import train
+train.cli.FLAGS(sys.argv)
+flags = train.cli.FLAGS
+print(flags.workdir, flags.init_from, train.cli.config_from_flags().to_json())
+"""
+    done = run_python("-c", script, *words, *more, check=True)
+    workdir, begins_with, given = done.stdout.split(maxsplit=2)
+    assert (workdir, begins_with, VideoFlowConfig.from_json(given)) == ("NEW", "FOLDER", config)
+
+
 def test_flags_override_the_flagfile_and_a_saved_configuration():
     script = """
 import sys
@@ -193,6 +219,7 @@ print(cli.config_from_flags(saved).to_json())
             "error: a file cannot be read any more: x.",
         ),
         ("tf.errors.DataLossError(None, None, 'corrupted record at 7\\n [[graph]]')", "error: a file .* at 7\n"),
+        ("MemoryError", "error: there is not enough memory: close other programs"),
     ],
 )
 def test_a_file_that_fails_in_the_middle_is_one_line(failure, line):
@@ -208,6 +235,36 @@ cli.run(main)
     done = run_python("-c", script)
     last = done.stderr.splitlines(keepends=True)[-1]
     assert done.returncode == 2 and re.match(line, last) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        (["sample", "--workdir=shapes_two_frames", f"--num_samples={1 << 45}"], "give fewer --num_samples"),
+        # TensorFlow's own error, in reading the clips.
+        (
+            ["train", "--preset=demo", "--depth=1", f"--init_batch_size={1 << 45}"],
+            "give --recompute=step, --accumulate",
+        ),
+    ],
+    ids=["sample", "train"],
+)
+def test_too_little_memory_is_one_line_with_the_cure(command, tmp_path, arguments, cure):
+    """More than can be addressed."""
+    where = "--workdir" if arguments[0] == "train" else "--output_dir"
+    done = command(*arguments, f"{where}={tmp_path / 'run'}")
+    assert done.stderr.splitlines()[-1].startswith(f"error: there is not enough memory: {cure}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_memory_alone_is_what_is_said_of_it():
+    """TensorFlow has one class for that, a full disk and too many open files."""
+    with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
+        next(iter(tf.data.Dataset.range(1).map(lambda i: tf.zeros([1 << 45]))))
+    assert "IteratorGetNext" in caught.value.message and data.reading_fault(caught.value) is None
+    assert memory_fault(caught.value, "less") == "there is not enough memory: less"
+    full = tf.errors.ResourceExhaustedError(None, None, "runs/memory; No space left on device")
+    assert memory_fault(full, "less") is None
 
 
 def test_control_characters_do_not_reach_the_terminal():

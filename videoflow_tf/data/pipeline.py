@@ -12,7 +12,7 @@ import tensorflow as tf
 from videoflow_tf.commands import here
 from videoflow_tf.config import SPLITS, VideoFlowConfig
 from videoflow_tf.data.source import Source, open_source
-from videoflow_tf.errors import UserError, one_line
+from videoflow_tf.errors import UserError, memory_fault, one_line
 from videoflow_tf.units import counted
 
 _LONGEST_TABLE = 20
@@ -136,7 +136,7 @@ def validation_videos(config: VideoFlowConfig, data_dir: str | None, at_most: in
 
 def reading_fault(error: tf.errors.OpError) -> str | None:
     """What went wrong in reading videos in the middle of the work, in one line; None of an error of another origin."""
-    if "IteratorGetNext" not in error.message:
+    if "IteratorGetNext" not in error.message or memory_fault(error, "") is not None:
         return None
     # TensorFlow puts its own words around those of Python, and a traceback after them.
     if own := re.search(r"UserError: (.*)", error.message):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from videoflow_tf import data
 from videoflow_tf.arguments import TEMPERATURE
 from videoflow_tf.config import MAX_SEED
-from videoflow_tf.errors import UserError
+from videoflow_tf.errors import UserError, memory_fault
 from videoflow_tf.explorer import parts
 from videoflow_tf.explorer.arguments import ExploreArguments
 from videoflow_tf.explorer.clips import Clip, clip_of_files, clip_of_split, has_videos
@@ -128,10 +128,9 @@ def _shows_faults(*others: Any) -> Callable[[Callable[..., Any]], Callable[..., 
                 return function(*values)
             except UserError as error:
                 message = str(error)
-            except (tf.errors.ResourceExhaustedError, MemoryError):
-                message = "there is not enough memory: ask for fewer samples or frames"
-            except tf.errors.OpError as error:
-                if (message := data.reading_fault(error)) is None:
+            except (tf.errors.OpError, MemoryError) as error:
+                message = memory_fault(error, "ask for fewer samples or frames") or data.reading_fault(error)
+                if message is None:
                     raise
             return (parts.fault(message), *others) if others else parts.fault(message)
 
