@@ -16,7 +16,7 @@ from absl import flags
 from videoflow_tf.errors import UserError
 
 _CHECKPOINT = cli.define_path(
-    "checkpoint", None, "Path of the checkpoint without .index or .data, such as model.ckpt-1000."
+    "checkpoint", None, "Path of the checkpoint, such as model.ckpt-1000, or of one of its files."
 )
 _HUB_MODULE = cli.define_path("hub_module", None, "Instead: folder or tar archive of a module of TensorFlow Hub.")
 _HPARAMS = cli.define_path("hparams", None, "JSON file of the official hyperparameters; of a module, what it lacks.")
@@ -51,6 +51,8 @@ def main() -> None:
             print("It is the flow alone: encoding and decoding are the module's, likelihoods and samples are not")
         if module.assumed:
             print(f"It does not tell, taken as official: {_listed(module.assumed)}; --hparams where they were others")
+    if ignored := t2t.ignored_names(hparams):
+        print(f"Ignored, about other parts of tensor2tensor: {', '.join(ignored)}")
     print(f"Imported step {step} to {_WORKDIR.value}, dataset {config.dataset}")
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from videoflow_tf import t2t
 from videoflow_tf.errors import UserError
+from videoflow_tf.t2t.checkpoint import read_checkpoint
 
 VECTORS = Path(__file__).parent / "vectors"
 SHARED = Path(__file__).parents[3] / "shared" / "t2t"
@@ -138,6 +139,23 @@ def test_missing_hyperparameters_have_the_official_defaults():
     assert (config.frame_size, config.levels, config.depth, config.coupling) == (64, 3, 32, "affine")
     assert (config.latent_encoder, config.num_past_latents, config.num_context) == ("conv2d", 1, 1)
     assert (config.pixel_scaling, config.pretrain_steps, config.latent_skip) == ("official", 0, True)
+
+
+def test_the_file_that_tensor2tensor_writes_is_read_names_of_other_parts_are_ignored():
+    """hparams.json beside this file has every name of tensor2tensor 1.15.7's `next_frame_glow_shapes` in training."""
+    written = t2t.read_hparams(Path(__file__).parent / "hparams.json")
+    own = {name: value for name, value in written.items() if name in t2t.OFFICIAL_DEFAULTS}
+    assert own.keys() == t2t.OFFICIAL_DEFAULTS.keys() and len(written) > 150
+    assert t2t.config_from_hparams(written) == t2t.config_from_hparams(own)
+    assert t2t.ignored_names(written) == sorted(written.keys() - own.keys())
+    with pytest.raises(UserError, match="unknown official hyperparameter 'dpth'"):
+        t2t.config_from_hparams({**written, "dpth": 2})
+
+
+@pytest.mark.parametrize("ending", [".index", ".data-00000-of-00001", ".meta"])
+def test_a_file_of_the_checkpoint_names_it(ending):
+    path = VECTORS / "unconditional" / "model.ckpt-0"
+    assert read_checkpoint(f"{path}{ending}").keys() == read_checkpoint(path).keys()
 
 
 # --- What is refused ---

@@ -27,6 +27,7 @@ from videoflow_tf.training.optimizer import make_optimizer
 # The official trainer keeps its optimizer and counters in scopes of their own; a bare TensorFlow optimizer names its
 # slots after their variables.
 _TRAINER = re.compile(r"(training|losses_avg|train_stats)/.+|beta[12]_power(_\d+)?")
+_FILE_ENDING = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _SLOT = re.compile(r"(?P<variable>.+)/(Adam|AdamW|Adafactor|Momentum|RMSProp|Adagrad|Adadelta)(_\d+)?")
 
 
@@ -36,7 +37,7 @@ def load_model(
     """A model with the weights of an official checkpoint.
 
     Args:
-      checkpoint_prefix: path of a TensorFlow 1 checkpoint without its ending, such as `.../model.ckpt-1000`.
+      checkpoint_prefix: path of a TensorFlow 1 checkpoint, such as `.../model.ckpt-1000`, or of one of its files.
       hparams: official hyperparameters by name; see `config_from_hparams`.
       frame_size: height and width of a frame, one number. Default: as in `config_from_hparams`; before its 64, the
         `frame_size` in a file config.json beside the checkpoint.
@@ -115,16 +116,14 @@ def write_run(model: VideoFlow, workdir: str | Path, dataset: str | None) -> Vid
 
 
 def read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a checkpoint by name, without optimizer slots and counters."""
+    """All arrays of a checkpoint by name, without optimizer slots and counters. `prefix` may be one of its files."""
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
+        reader = tf.train.load_checkpoint(_FILE_ENDING.sub("", str(prefix)))
         names = reader.get_variable_to_shape_map()
         return {name: np.asarray(reader.get_tensor(name)) for name in names if not _is_bookkeeping(name, names)}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(
-            f"cannot read the checkpoint {prefix}: {reason}; give the path of a whole one, without .index or .data"
-        ) from None
+        raise UserError(f"cannot read the checkpoint {prefix}: {reason}; give the path of a whole one") from None
 
 
 def _is_bookkeeping(name: str, names: Collection[str]) -> bool:

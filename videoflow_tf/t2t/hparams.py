@@ -80,6 +80,40 @@ _HPARAMS = {
 }
 OFFICIAL_DEFAULTS: dict[str, Any] = {name: hparam.default for name, hparam in _HPARAMS.items()}
 
+# What else is in a hparams.json that tensor2tensor writes: of `basic_params1` and of its trainer. It is about the
+# optimizer, other models and how a program runs, and says nothing of the model.
+_OF_OTHER_PARTS = frozenset(
+    """
+    activation_dtype add_relative_to_values area_key_mode area_value_mode batch_shuffle_size bottom clip_grad_norm
+    compress_steps daisy_chain_variables data_dir dropout eval_drop_long_sequences eval_freq_in_steps
+    eval_run_autoregressive eval_steps eval_timeout_mins factored_logits force_full_predict
+    gpu_automatic_mixed_precision grad_noise_scale heads_share_relative_embedding hidden_size initializer
+    initializer_gain kernel_height kernel_width label_smoothing layer_postprocess_sequence
+    layer_prepostprocess_dropout layer_prepostprocess_dropout_broadcast_dims layer_preprocess_sequence learning_rate
+    learning_rate_cosine_cycle_steps learning_rate_decay_rate learning_rate_decay_scheme
+    learning_rate_decay_staircase learning_rate_decay_steps learning_rate_minimum length_bucket_step loss
+    max_area_height max_area_width max_input_seq_length max_length max_relative_position max_target_seq_length
+    memory_height min_length min_length_bucket mixed_precision_optimizer_init_loss_scale
+    mixed_precision_optimizer_loss_scaler mlperf_mode model_dir moe_hidden_sizes moe_k moe_loss_coef moe_num_experts
+    multiply_embedding_mode multiproblem_fixed_train_length multiproblem_label_weight multiproblem_max_input_length
+    multiproblem_max_target_length multiproblem_mixing_schedule multiproblem_per_task_threshold
+    multiproblem_reweight_label_loss multiproblem_schedule_max_examples multiproblem_schedule_threshold
+    multiproblem_target_eval_only multiproblem_vocab_size name no_data_parallelism norm_epsilon norm_type
+    num_area_layers num_hidden_layers optimizer optimizer_adafactor_beta1 optimizer_adafactor_beta2
+    optimizer_adafactor_clipping_threshold optimizer_adafactor_decay_type optimizer_adafactor_factored
+    optimizer_adafactor_memory_exponent optimizer_adafactor_multiply_by_parameter_scale optimizer_adam_beta1
+    optimizer_adam_beta2 optimizer_adam_epsilon optimizer_momentum_momentum optimizer_momentum_nesterov
+    optimizer_multistep_accumulate_steps optimizer_zero_grads pack_dataset pad_batch prepend_mode
+    pretrained_model_dir sampling_keep_top_k sampling_method sampling_temp schedule
+    scheduled_sampling_gold_mixin_prob scheduled_sampling_method scheduled_sampling_num_passes
+    scheduled_sampling_prob scheduled_sampling_warmup_schedule scheduled_sampling_warmup_steps shared_embedding
+    shared_embedding_and_softmax_weights split_targets_chunk_length split_targets_max_chunks
+    split_targets_strided_training split_to_length std_server_protocol summarize_grads summarize_vars symbol_dropout
+    symbol_modality_num_shards top tpu_enable_host_call train_steps use_custom_ops use_fixed_batch_size
+    vocab_divisor warm_start_from warm_start_from_second weight_decay weight_dtype weight_noise weights_fn
+    """.split()
+)
+
 
 def read_hparams(path: str | Path) -> dict[str, Any]:
     """A file of official hyperparameters: a JSON object of them, or of `hparams` and `frame_size`.
@@ -102,8 +136,9 @@ def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | str | None
     """The configuration that the official hyperparameters describe.
 
     Args:
-      hparams: official names and values; a missing name has its official default. A mapping with the keys `hparams`
-        and `frame_size` is read as these two.
+      hparams: official names and values; a missing name has its official default, and names about other parts of
+        tensor2tensor (`ignored_names`) do not count. A mapping with the keys `hparams` and `frame_size` is read as
+        these two.
       frame_size: height and width of a frame, one number; it is no official hyperparameter but a property of the
         dataset. Default: `hparams["frame_size"]`, or 64.
 
@@ -111,6 +146,7 @@ def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | str | None
       UserError: for an unknown name, or a value that the official code or this package cannot run.
     """
     values, given_size = split_record(hparams)
+    values = {name: value for name, value in values.items() if name not in _OF_OTHER_PARTS}
     frame_size = next((size for size in (frame_size, given_size) if size is not None), _DEFAULT_FRAME_SIZE)
     _check_names(values)
     for name, value in values.items():
@@ -141,6 +177,11 @@ def config_from_hparams(hparams: Mapping[str, Any], frame_size: int | str | None
     if height != width:
         raise UserError(f"official models are imported with square RGB frames alone, got frame_size={frame_size}")
     return config
+
+
+def ignored_names(hparams: Mapping[str, Any]) -> list[str]:
+    """The names in a mapping as of `config_from_hparams` that are about other parts of tensor2tensor, sorted."""
+    return sorted(_OF_OTHER_PARTS & split_record(hparams)[0].keys())
 
 
 def split_record(hparams: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
