@@ -223,12 +223,14 @@ def load_weights(model: VideoFlow, workdir: str | Path, checkpoint: str | int = 
     """Gives `model` the weights of a trained model of the same architecture; `UserError` as of `check_architecture`."""
     check_architecture(model.config, workdir, checkpoint)
     _, trained = load_workdir(workdir, checkpoint)
-    mixture = model.levels[-1].prior.mixture
-    is_new = mixture is not None and trained.config.prior_components == 1
-    new = {id(variable) for variable in mixture.variables} if is_new else {}
-    known = (variable for variable in model.trainable_variables if id(variable) not in new)
-    for mine, theirs in zip(known, trained.trainable_variables, strict=True):
-        mine.assign(theirs)
+    own = [model.step]
+    if trained.config.prior_components == 1 < model.config.prior_components:
+        own += model.levels[-1].prior.mixture.variables
+    theirs, own = trained.own_variables, {id(variable) for variable in own}
+    # Also what is not trained, such as a permutation: another seed draws another one.
+    for name, mine in model.own_variables.items():
+        if id(mine) not in own:
+            mine.assign(theirs[name])
 
 
 def _state(model: VideoFlow) -> dict[str, Any]:
