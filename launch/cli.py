@@ -197,7 +197,8 @@ def config_from_flags(saved: VideoFlowConfig | None = None) -> VideoFlowConfig:
     """The configuration that the flags ask for.
 
     Args:
-      saved: the configuration of an existing run, the starting point where no `--preset` is given.
+      saved: the configuration of an existing run, or of the one to begin with: the starting point where no `--preset`
+        is given.
 
     Raises:
       UserError: neither `--preset` nor a saved configuration, or a value out of range.

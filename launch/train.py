@@ -25,7 +25,10 @@ _STRATEGY = flags.DEFINE_enum(
 _DETERMINISTIC = flags.DEFINE_boolean("deterministic", False, "The same bits every time; some operations are slower.")
 _JIT_COMPILE = flags.DEFINE_boolean("jit_compile", None, "Compile the training step with XLA.")
 _INIT_FROM = cli.define_path(
-    "init_from", None, "A run of the same architecture, or a trained model by name: first weights of a new run."
+    "init_from",
+    None,
+    "A run of the same architecture, or a trained model by name: first weights of a new run, and its configuration "
+    "where neither --preset nor --flagfile is given.",
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -41,7 +44,8 @@ cli.define_config_flags()
 
 def main() -> None:
     saved = workdir_lib.read_config(_WORKDIR.value)
-    config = cli.config_from_flags(saved)
+    is_start = saved is None and _INIT_FROM.value is not None
+    config = cli.config_from_flags(workdir_lib.run_config(_INIT_FROM.value) if is_start else saved)
     if saved is not None:
         workdir_lib.check_same_run(saved, config, _WORKDIR.value, _ALLOW_CHANGES.value)
     with StopOnSignal(_WORKDIR.value):

@@ -209,10 +209,11 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
             raise UserError("condition_on_first_frame does not go with latent_encoder=conv3d; choose conv2d")
         if self.latent_encoder_input == "level" and self.latent_encoder != "conv3d":
             raise UserError("latent_encoder_input=level goes with latent_encoder=conv3d alone; choose latents")
-        if self.prior_components > 1 and (not self.conditional or self.latent_encoder == "conv_lstm"):
+        windowed = self.conditional and self.latent_encoder != "conv_lstm" and not self.condition_on_first_frame
+        if self.prior_components > 1 and not windowed:
             raise UserError(
-                f"prior_components={self.prior_components} needs conditional=true and a latent encoder that sees a "
-                "window of past frames; choose 1, or latent_encoder=conv3d"
+                f"prior_components={self.prior_components} needs conditional=true and a latent encoder that sees the "
+                "last few frames alone; choose 1, or latent_encoder=conv3d"
             )
         if self.prior_anneal_steps and self.prior_components == 1:
             raise UserError("prior_anneal_steps is about a mixture: give prior_components, 2 or more, or leave it at 0")

@@ -89,6 +89,9 @@ def test_missing_networks_do_not_wait_for_tensorflow(tmp_path, arguments, messag
         (["--preset=demo", "--latent_dilations=1,x"], "--latent_dilations=1,x must be whole numbers"),
         ([], "no configuration: give --flagfile"),
         (["--preset=bair"], "--data_dir"),
+        # The configuration is that of the model that it begins with.
+        (["--init_from=shapes_two_frames", "--depth=3"], "another architecture: depth (4 there, 3 here)"),
+        (["--init_from=missing"], "missing is not a workdir"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(error, tmp_path, arguments, message):

@@ -56,9 +56,18 @@ def test_futures_stay_apart_where_one_gaussian_would_blur_them(make_model, make_
     np.testing.assert_array_equal(frames, model.sample_frames(context, 1, 0.0, seed=5)[0, :, 0])
 
 
-@pytest.mark.parametrize("changes", [{"latent_encoder": "conv_lstm"}, {"conditional": False}], ids=str)
-def test_a_mixture_needs_a_window_of_past_frames(changes):
-    with refused("prior_components=2 needs conditional=true and a latent encoder that sees a window of past frames"):
+# Of these the weights would be of other frames in the likelihood than in a sample, or of none.
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latent_encoder": "conv_lstm"},
+        {"latent_encoder": "conv2d", "condition_on_first_frame": True},
+        {"conditional": False},
+    ],
+    ids=str,
+)
+def test_a_mixture_needs_the_last_frames_alone(changes):
+    with refused("prior_components=2 needs conditional=true and a latent encoder that sees the last few frames alone"):
         TINY.replace(prior_components=2, **changes)
 
 

@@ -37,9 +37,6 @@ class Half(Snow):
 def make_snow(config, data_dir):
     return Snow(config)
 
-def make_half(config, data_dir):
-    return Half(config)
-
 def make_nothing(config, data_dir):
     return "snow"
 
@@ -72,7 +69,7 @@ def test_by_command(command, micro_run, in_folder, tmp_path):
 
 def test_likelihood_samples_and_study(micro_run, in_folder):
     workdir = shutil.copytree(micro_run, in_folder / "run")
-    result = evaluate(workdir, predictor="snow_model:make_half", num_videos=3)
+    result = evaluate(workdir, predictor="snow_model:Half", num_videos=3)
     assert result.metrics["bits_per_pixel"]["mean"] == 0.5
     assert result.metrics["protocol"]["likelihood"] == "exact"
     paths = sample(workdir, predictor="snow_model:make_snow", num_frames=3, pictures=["png"])

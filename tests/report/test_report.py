@@ -207,6 +207,15 @@ def test_a_run_just_begun_has_a_page(run, tmp_path):
     assert "<h2>Results" not in page and "<h2>Training" not in page and "<h2>Configuration" in page
 
 
+def test_a_trained_model_has_a_page_by_its_name(tmp_path, monkeypatch):
+    """With what commands have put into the folder of its name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes_two_frames" / "eval").mkdir(parents=True)
+    (tmp_path / "shapes_two_frames" / "eval" / "metrics_mine.json").write_text("{}")
+    page = report_page("shapes_two_frames")
+    assert "13,000 of 13,000 training steps" in page and "metrics mine" in page
+
+
 def test_mistakes(run, tmp_path):
     with pytest.raises(UserError, match="is not a workdir"):
         report_page(tmp_path / "none")

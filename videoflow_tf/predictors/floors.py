@@ -29,10 +29,9 @@ class Floor(Predictor):
     likelihood = "exact"
     guess: str  # What is guessed, in words.
 
-    def __init__(self, config: VideoFlowConfig, data_dir: str | None) -> None:
+    def __init__(self, config: VideoFlowConfig, data_dir: str | None = None) -> None:
         """Opens the data, see `data.eval_videos`, and raises `UserError` as that does; they are read when needed."""
-        super().__init__(config)
-        self._data_dir = data_dir
+        super().__init__(config, data_dir)
         self._levels = 2**config.n_bits
 
     @property
@@ -42,12 +41,12 @@ class Floor(Predictor):
     @functools.cached_property
     def width(self) -> float:
         """The width of the Laplace error, in levels, with the fewest bits on the first videos of the training split."""
-        there = data.num_eval_videos(self.config, self._data_dir, "train")
+        there = data.num_eval_videos(self.config, self.data_dir, "train")
         if there == 0:
             length = counted(self.config.num_eval_frames, "frame")
             raise UserError(f"the training split has no videos of {length} to fit a Laplace error on")
         count = min(_MOST_VIDEOS, there)
-        videos = data.eval_videos(self.config, self._data_dir, "train", num_videos=count).as_numpy_iterator()
+        videos = data.eval_videos(self.config, self.data_dir, "train", num_videos=count).as_numpy_iterator()
         pairs = sum(self._pairs(element["video"]) for element in videos)
         return float(min(_WIDTHS, key=lambda width: (pairs * laplace_bits(self._levels, width)).sum()))
 

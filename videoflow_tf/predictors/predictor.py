@@ -34,8 +34,9 @@ class Predictor(abc.ABC):
     step: int | None = None
     num_parameters: int = 0
 
-    def __init__(self, config: VideoFlowConfig) -> None:
-        self.config = config
+    def __init__(self, config: VideoFlowConfig, data_dir: str | None = None) -> None:
+        """`config`: what the data are like; `data_dir`: the data folder, for a predictor that is fitted to them."""
+        self.config, self.data_dir = config, data_dir
 
     @property
     @abc.abstractmethod

@@ -19,7 +19,7 @@ from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import curve_charts
 from videoflow_tf.training.validation import Validations
 from videoflow_tf.units import BITS_LABEL, counted
-from videoflow_tf.workdir import began_with, latest_checkpoint, read_history, run_config
+from videoflow_tf.workdir import began_with, find_run, latest_checkpoint, read_history, run_config
 
 _LONGEST_LIST = 16
 # Pictures that training drew; of those before the last only a few strips are shown.
@@ -39,15 +39,15 @@ def report_page(workdir: str | Path, output_dir: str | Path | None = None) -> st
     Raises:
       UserError: `workdir` is no run, or one of its results is no JSON.
     """
-    workdir = Path(workdir)
+    named, workdir = workdir, find_run(workdir)
     config = run_config(workdir)
-    folders = list(dict.fromkeys([workdir, Path(output_dir or workdir)]))
+    folders = list(dict.fromkeys([workdir, Path(output_dir or named)]))
     results = {path: read_json(path) for folder in folders for path in sorted((folder / "eval").glob("*.json"))}
     protocols = {path: read_json(path) for folder in folders for path in sorted((folder / "samples").glob("*.json"))}
     history = read_history(workdir)
     commands = [*result_commands(history)]
     if not (history and history[0]["step"] == 0 and "argv" in history[0]):  # Started from Python, or long ago.
-        commands.insert(0, train_command(config, str(workdir), began_with(workdir)))
+        commands.insert(0, train_command(config, str(named), began_with(workdir)))
     for result in (results | protocols).values():
         commands += result_commands(result)
     latest = latest_checkpoint(workdir)

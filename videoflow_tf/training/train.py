@@ -73,6 +73,11 @@ def train(
         saved = read_config(workdir)
         if saved is not None:
             check_same_run(saved, config, workdir, allow_changes)
+        if 0 < config.decay_until < config.train_steps:
+            raise UserError(
+                f"train_steps={config.train_steps} is after decay_until={config.decay_until}, from where the rate is 0: "
+                f"give --decay_until={config.train_steps}, too" + (" --allow_changes=decay_until" if saved else "")
+            )
         if deterministic:
             tf_keras.utils.set_random_seed(config.seed)
             tf.config.experimental.enable_op_determinism()
