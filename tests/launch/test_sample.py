@@ -24,6 +24,7 @@ def sample(model, **arguments):
     return sample_futures(VideoFlowPredictor(model), SampleArguments("", **arguments))
 
 
+@pytest.mark.slow
 def test_videos_prepared_in_several_lengths(output, error, workdir, tmp_path):
     """To know their lengths TensorFlow reads them, before which it has to be told how to use the cores."""
     (tmp_path / "videos").mkdir()
@@ -200,6 +201,7 @@ def test_context_of_a_file_is_continued_like_that_of_the_dataset(output, workdir
     assert Image.open(f"{stem}_video-0.png").height == 4 * (128 + 8 + 4) + 2 * 18 + 8  # The real one and three samples.
 
 
+@pytest.mark.slow
 def test_context_from_any_frame_of_a_file(workdir, tmp_path):
     config, model = load_workdir(workdir)
     file, video = write_clip(config, tmp_path, 8)

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.checks import refused
+from tests.conftest import ENCODERS
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.seeds import as_seed, fold_in
@@ -23,8 +24,14 @@ def test_a_sample_is_a_function_of_seed_video_and_number(make_model, make_video)
     assert (whole[0] != whole[1]).mean() > 0.5
 
 
-def test_temperature_zero_is_the_models_own_prediction(make_model, make_video, encoder_changes):
-    model = make_model(**encoder_changes)
+# How the past is kept: a window, one with what goes on up, with the first frame, as a state.
+QUICK = ("conv3d_relu", "conv3d_of_level", "conv2d_first_frame", "conv_lstm")
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ENCODERS if name not in QUICK]
+
+
+@pytest.mark.parametrize("encoder", [*QUICK, *OTHERS])
+def test_temperature_zero_is_the_models_own_prediction(make_model, make_video, encoder):
+    model = make_model(**ENCODERS[encoder])
     context = make_video(1, 3, size=model.config.frame_size)
     expected = model.predict_frames(context, 3, temperature=0.0, seed=0).numpy()[0]
     for sample in FutureSampler(VideoFlowPredictor(model))(context[0], 3, 0.0, 0, 0, 2):
@@ -51,7 +58,7 @@ def test_frames_that_are_not_finite(make_model, make_video):
         FutureSampler(VideoFlowPredictor(model))(make_video(1, 2)[0], 2, 0.5, 0, 7, 1)
 
 
-@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.slow), 3, 16])
+@pytest.mark.parametrize("batch_size", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 16))])
 def test_a_sample_that_is_not_finite_is_left_out(make_model, make_video, batch_size, monkeypatch):
     """Whichever the batches: number 1 and 4 of video 2 run away here, and 5 and 6 take their places."""
     model, context = make_model(), make_video(1, 2)[0]

@@ -127,7 +127,7 @@ def test_a_port_that_is_taken(command, monkeypatch, tmp_path):
 
 def test_steps_after_the_end_of_the_rate_are_refused(micro_config, tmp_path):
     config = micro_config.replace(decay_from=2, decay_until=6, train_steps=8)
-    with refused("train_steps=8 is after decay_until=6, from where the rate is 0: give --decay_until=8, too$"):
+    with refused("train_steps=8 is after decay_until=6, where the rate is 0: give --decay_until=8, too$"):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

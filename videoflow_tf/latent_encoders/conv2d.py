@@ -15,8 +15,6 @@ from videoflow_tf.networks.conv2d import ConvBlock, ConvStack, EdgeConv2D
 from videoflow_tf.networks.network import Layer, Weights
 from videoflow_tf.seeds import split_seed
 
-ARCHITECTURES = ("single_conv", "residual", "conv_blocks")
-
 
 class Conv2DEncoder(WindowEncoder):
     """[level mean, past latents oldest first] on the channels, then one of three networks, then a 3x3 convolution.
@@ -28,13 +26,10 @@ class Conv2DEncoder(WindowEncoder):
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "conv2d"
     ) -> None:
-        """Raises a ValueError if the configuration's `latent_architecture` is none of the three."""
         super().__init__(config.num_past_latents, config.condition_on_first_frame, skip=config.latent_skip, name=name)
         height, width, channels = config.latent_shape(level)
         self.size = height, width
         self.noise, self.architecture = config.latent_noise, config.latent_architecture
-        if self.architecture not in ARCHITECTURES:
-            raise ValueError(f"unknown architecture {self.architecture!r}; one of: {', '.join(ARCHITECTURES)}")
         inner = channels * (self.window + (level < config.levels - 1))
         self.blocks: list[ConvStack] | list[ConvBlock] = []
         depth = config.latent_encoder_depth

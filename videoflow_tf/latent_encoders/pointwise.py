@@ -13,9 +13,6 @@ from videoflow_tf.latent_encoders.base import WindowEncoder
 from videoflow_tf.latent_encoders.gaussian import DiagonalGaussian
 from videoflow_tf.networks.network import Weights
 
-# Where sigma comes from below the top level: the level, a variable, or a constant.
-SCALES = ("level", "past", "standard")
-
 
 class PointwiseEncoder(WindowEncoder):
     """mean = s * z_{t-1} with s learned per position and channel, plus the level's mean below the top level.
@@ -27,13 +24,10 @@ class PointwiseEncoder(WindowEncoder):
     def __init__(
         self, config: VideoFlowConfig, level: int, rng: np.random.Generator, dtype: tf.DType, name: str = "pointwise"
     ) -> None:
-        """Raises a ValueError if the configuration's `pointwise_scale` is none of the three."""
         super().__init__(1, skip=config.latent_skip, name=name)
         shape = config.latent_shape(level)
         top = level == config.levels - 1
         self.scale_from = "past" if top else config.pointwise_scale
-        if self.scale_from not in SCALES:
-            raise ValueError(f"unknown scale {self.scale_from!r}; one of: {', '.join(SCALES)}")
         self.multiplier = tf.Variable(np.ones(shape), dtype=dtype, name="multiplier")
         self.log_scale = tf.Variable(
             np.zeros(shape),

@@ -75,7 +75,7 @@ def train(
             check_same_run(saved, config, workdir, allow_changes)
         if 0 < config.decay_until < config.train_steps:
             raise UserError(
-                f"train_steps={config.train_steps} is after decay_until={config.decay_until}, from where the rate is 0: "
+                f"train_steps={config.train_steps} is after decay_until={config.decay_until}, where the rate is 0: "
                 f"give --decay_until={config.train_steps}, too" + (" --allow_changes=decay_until" if saved else "")
             )
         if deterministic:
