@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from tests.checks import assert_all_close
+from tests.checks import assert_all_close, refused
 from tests.conftest import TINY
 from videoflow_tf.training.optimizer import Adam, LearningRate, make_optimizer
 from videoflow_tf.training.validation import averaged_weights
@@ -110,3 +110,45 @@ def test_decay_of_the_squared_gradients_is_the_configurations():
 def test_gradients_are_clipped_by_global_norm_if_at_all():
     assert make_optimizer(TINY.replace(clip_norm=2.0)).global_clipnorm == 2.0
     assert make_optimizer(TINY).global_clipnorm is None
+
+
+def set_by_schedule(model):
+    return tf_keras.callbacks.LearningRateScheduler(lambda epoch: 1e-9), {}
+
+
+def set_on_plateau(model):
+    return tf_keras.callbacks.ReduceLROnPlateau("bits_per_pixel", patience=1, min_delta=1e9), {"epochs": 3}
+
+
+@pytest.mark.parametrize("setter", [set_by_schedule, set_on_plateau])
+def test_callbacks_that_set_the_rate_do_or_are_refused(make_model, make_video, setter):
+    for rate in (None, 1e-3):
+        model = make_model("float32")
+        model.compile(make_optimizer(model.config, learning_rate=rate))
+        callback, how = setter(model)
+        if rate is None:
+            with refused(r"follows a schedule and cannot be set; .*make_optimizer\(config, learning_rate=x\)"):
+                model.fit(make_video(), batch_size=2, verbose=0, callbacks=[callback], **how)
+        else:
+            model.fit(make_video(), batch_size=2, verbose=0, callbacks=[callback], **how)
+            assert float(model.optimizer.learning_rate) < 2e-4
+
+
+def test_the_rate_of_a_schedule_is_read_and_not_set():
+    variable, adam = tf.Variable([1.0]), make_optimizer(TINY.replace(learning_rate=0.5, warmup_steps=2))
+    adam.build([variable])
+    adam.apply_gradients([(tf.constant([3.0]), variable)])
+    adam.apply_gradients([(tf.constant([3.0]), variable)])
+    assert float(adam.learning_rate) == float(adam.lr) == 0.5
+    number = make_optimizer(TINY, learning_rate=1.0)
+    number.learning_rate = 0.25
+    assert float(number.learning_rate) == 0.25
+    for optimizer, name, value in (
+        (adam, "lr", 1.0),
+        (adam, "learning_rate", 1.0),
+        (number, "lr", LearningRate(1.0, 0)),
+    ):
+        with refused("follows a schedule"):
+            setattr(optimizer, name, value)
+    with refused("follows a schedule"):
+        tf_keras.backend.set_value(adam.learning_rate, 1.0)

@@ -9,10 +9,13 @@ import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
+
+_Schedule = tf_keras.optimizers.schedules.LearningRateSchedule
 
 
 @tf_keras.saving.register_keras_serializable("videoflow_tf")
-class LearningRate(tf_keras.optimizers.schedules.LearningRateSchedule):
+class LearningRate(_Schedule):
     """Linear warm-up to `learning_rate`, then constant; linear to zero between `decay_from` and `decay_until`."""
 
     def __init__(self, learning_rate: float, warmup_steps: int, decay_from: int = 0, decay_until: int = 0) -> None:
@@ -49,6 +52,22 @@ class Adam(tf_keras.optimizers.Adam):
     would at the end of `fit` replace the weights by it, and the next `fit` would go on from there.
     """
 
+    @property
+    def learning_rate(self) -> tf.Variable | tf.Tensor:
+        """The rate of the last update, []. Where a schedule has it, setting it, as some of Keras' callbacks do, is a
+        `UserError`: the next update would take the schedule's all the same."""
+        if not isinstance(self._learning_rate, _Schedule):
+            return self._learning_rate
+        rate = tf.identity(self._current_learning_rate)
+        rate.assign = _refuse_rate
+        return rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if isinstance(self._learning_rate, _Schedule) or isinstance(value, _Schedule):
+            _refuse_rate()
+        self._learning_rate.assign(value)
+
     def apply_gradients(self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]], **kwargs: Any) -> tf.Tensor:
         """As Keras' own, but gradients that are not all finite change neither the weights nor the moments."""
         gradients, variables = zip(*((g, v) for g, v in grads_and_vars if g is not None), strict=True)
@@ -63,7 +82,7 @@ class Adam(tf_keras.optimizers.Adam):
         """The fused op's arguments; of a step that is skipped a rate of 0, and moments that decay by a factor of 1."""
         step = tf.cast(self.iterations + 1, tf.float32)
         rate = self._learning_rate
-        if isinstance(rate, tf_keras.optimizers.schedules.LearningRateSchedule):
+        if isinstance(rate, _Schedule):
             rate = rate(self.iterations)  # `self.learning_rate` is still that of the step before.
         betas = {"beta1": self.beta_1, "beta2": self.beta_2}
         scalars = {f"{name}_power": tf.cast(tf.pow(beta, step), dtype) for name, beta in betas.items()}
@@ -94,6 +113,13 @@ class Adam(tf_keras.optimizers.Adam):
     def load_averages(self, var_list: list[tf.Variable]) -> None:
         """Assigns to every variable its moving average."""
         super().finalize_variable_values(var_list)
+
+
+def _refuse_rate(*_: Any, **__: Any) -> None:
+    raise UserError(
+        "the learning rate follows a schedule and cannot be set; compile with make_optimizer(config, learning_rate=x), "
+        "whose rate can be set to any number"
+    )
 
 
 def make_optimizer(config: VideoFlowConfig, learning_rate: float | None = None) -> Adam:
