@@ -3,9 +3,11 @@ shapes before they run, and by an exported model."""
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from tests.checks import refused
 from videoflow_tf.model import checks
@@ -205,3 +207,15 @@ def test_noise_of_an_unknown_shape(model, make_video):
     for shape in ((3, 4, 8, 8, 3), (2, 3, 8, 8, 3), (4, 8, 8, 3)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="dequantization_noise must be of shape"):
             graph(np.zeros(shape, np.float32))
+
+
+def test_callbacks_of_keras_3():
+    class Own(keras.callbacks.Callback):
+        pass
+
+    for callbacks in (keras.callbacks.EarlyStopping(), [tf_keras.callbacks.Callback(), Own()]):
+        with refused("expected callbacks of tf_keras, got (EarlyStopping|Own) of Keras 3: `import tf_keras`"):
+            checks.check_callbacks(callbacks)
+    for callbacks in (None, tf_keras.callbacks.EarlyStopping(), [tf_keras.callbacks.Callback()]):
+        checks.check_callbacks(callbacks)
+    checks.check_callbacks(tf_keras.callbacks.CallbackList())

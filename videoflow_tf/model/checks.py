@@ -53,6 +53,16 @@ def checked_dtype(dtype: tf.DType | str) -> tf.DType:
     )
 
 
+def check_callbacks(callbacks: Any) -> None:
+    """Raises `UserError` for a callback, alone or in a list, that is not of tf_keras."""
+    for callback in tf.nest.flatten(callbacks):
+        if any(kind.__module__.split(".")[0] == "keras" for kind in type(callback).__mro__):
+            raise UserError(
+                f"expected callbacks of tf_keras, got {type(callback).__name__} of Keras 3: `import tf_keras`, Keras "
+                "2, which TensorFlow Probability works with"
+            )
+
+
 def checked_count(number: int | tf.Tensor, name: str) -> int | tf.Tensor:
     """A whole number from 1 on: an int where it is known, an int32 tensor [] elsewhere. Errors as of `require`."""
     known = tf.get_static_value(number)
