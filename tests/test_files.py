@@ -16,7 +16,16 @@ import numpy as np
 import pytest
 
 from tests.checks import ROOT, mounted, refused
-from videoflow_tf.files import atomic_path, check_writable, local_path, read_json, sole_user, write_json, write_text
+from videoflow_tf.files import (
+    atomic_path,
+    check_writable,
+    file_digest,
+    local_path,
+    read_json,
+    sole_user,
+    write_json,
+    write_text,
+)
 from videoflow_tf.media import charts, strips
 from videoflow_tf.metrics import measurements
 
@@ -43,6 +52,13 @@ def test_a_file_that_is_not_json(tmp_path):
         read_json(tmp_path / "x.json")
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json")
+
+
+def test_names_that_are_not_utf_8_are_written_as_escapes(tmp_path):
+    assert write_text(tmp_path / "x", "clip \udcff \u00e9").read_text(encoding="utf-8") == "clip \\udcff \u00e9"
+    folder = tmp_path / "\udcff"
+    write_text(folder / "\udcfe", "")
+    assert file_digest(folder) != file_digest(folder / "\udcfe")
 
 
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path):

@@ -3,7 +3,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from videoflow_tf.media.charts import Curve, film_chart, line_chart, save_chart, svg
+from videoflow_tf.media.charts import Curve, film_chart, line_chart, literal, save_chart, svg
 from videoflow_tf.media.strips import CONTEXT
 
 
@@ -48,3 +48,12 @@ def test_saved_whole_and_as_svg(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     text = svg(figure)
     assert text.startswith("<svg") and re.search(r"</svg>\s*$", text)
+
+
+def test_names_of_users_are_drawn_letter_by_letter(tmp_path):
+    name = "$x_{$ \\frac \udcff"  # In matplotlib a formula that cannot be read, and a name of a file that is not UTF-8.
+    curve = Curve([1, 2], [1, 2])
+    save_chart(tmp_path / "lines.png", line_chart({name: curve}, name, name, f"{name}\nbelow"))
+    save_chart(tmp_path / "film.png", film_chart(np.zeros([3, 8, 8, 3], np.uint8), 1, curve, name, name))
+    assert literal(f"{name}\nbelow") == "\\$x_{\\$ \\frac \\udcff\nbelow"
+    assert literal("bits (4 of 5)") == "bits (4 of 5)"

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.studies import anomaly
+from videoflow_tf.media import charts, strips
+from videoflow_tf.studies import anomaly, anomaly_files
+from videoflow_tf.studies.arguments import AnomalyArguments
 
 
 def test_first_place_is_the_true_next_frame(make_model):
@@ -45,6 +47,16 @@ def test_pieces_make_no_difference(make_model, make_video, monkeypatch, changes)
     monkeypatch.setattr(anomaly, "_FRAMES_AT_ONCE", 3)
     np.testing.assert_allclose(anomaly.frame_scores(model, video, seed=2), whole, rtol=1e-5)
     assert not np.allclose(anomaly.frame_scores(model, video, seed=3), whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["$x_{$", "\udcff", "two\nlines"])
+def test_any_name_of_a_file_goes_into_the_figure(make_model, make_video, tmp_path, name):
+    file = tmp_path / f"{name}.gif"
+    strips.save_gif(file, make_video(batch=1, frames=4, size=16)[0])
+    arguments = AnomalyArguments(workdir=tmp_path, video_file=str(file))
+    _, chart, _ = anomaly_files._of_video(make_model("float32"), arguments)
+    assert charts.save_chart(tmp_path / "a.png", chart).is_file()
+    assert chart.axes[0].get_title().count("\n") == 1
 
 
 def test_too_short_and_unconditional(make_model, make_video):

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from videoflow_tf.comparison.table import Row, columns, describe
-from videoflow_tf.media.charts import Curve, finish, plot_curve, save_chart
+from videoflow_tf.media.charts import Curve, finish, literal, plot_curve, save_chart
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 
@@ -26,13 +26,13 @@ def save_figure(path: Path, rows: Sequence[Row], protocol: Protocol) -> Path:
     lines = -(-len(metrics) // _COLUMNS)
     size = min(len(metrics), _COLUMNS) * _PANEL[0], lines * _PANEL[1]
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(describe(protocol), fontsize="medium")
+    figure.suptitle(literal(describe(protocol)), fontsize="medium")
     panels = figure.subplots(lines, min(len(metrics), _COLUMNS), squeeze=False).ravel()
     for axes, column in zip(panels, metrics, strict=False):
         curves = {row["model"]: _curve(row, column.name) for row in rows}
         if all(curve is None for curve in curves.values()):
             _bars(axes, [row["model"] for row in rows], column.values, column.errors)
-            axes.set_xlabel(column.title)
+            axes.set_xlabel(literal(column.title))
             continue
         for model, curve in curves.items():
             if curve is not None:
@@ -59,7 +59,7 @@ def _bars(axes: Axes, models: Sequence[str], values: Sequence[float | None], err
     shown = [(m, v, e or 0.0) for m, v, e in zip(models, values, errors, strict=True) if v is not None]
     names, lengths, spreads = zip(*shown, strict=True)
     axes.barh(range(len(names)), lengths, xerr=spreads, capsize=4, height=0.6)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), map(literal, names))
     axes.invert_yaxis()
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right"]].set_visible(False)

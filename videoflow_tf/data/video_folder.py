@@ -113,4 +113,4 @@ def _is_split(name: str) -> bool:
 
 def _number(name: str) -> float:
     """From 0 to 1, the same for a name everywhere and for ever."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64

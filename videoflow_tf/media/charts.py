@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from videoflow_tf.colour import with_channels
+from videoflow_tf.errors import one_line
 from videoflow_tf.files import atomic_path
 from videoflow_tf.media.strips import CONTEXT
 
@@ -42,16 +43,21 @@ def line_chart(
     for label, curve in curves.items():
         plot_curve(axes, curve, label)
     finish(axes, x_label, y_label)
-    axes.set_title(title)
+    axes.set_title(literal(title))
     if any(curves):
         axes.legend()
     return figure
 
 
+def literal(text: str) -> str:
+    """`text` for matplotlib to draw letter by letter: names in it may hold anything, and a "$" begins no formula."""
+    return "\n".join(one_line(line) for line in text.split("\n")).replace("$", r"\$")
+
+
 def plot_curve(axes: Axes, curve: Curve, label: str | None = None, colour: str | None = None) -> None:
     """Adds a curve to a diagram, its error as bars, or as a band where there are many points."""
     marker = "o" if len(curve.x) <= _MOST_MARKERS else ""
-    style = {"marker": marker, "markersize": 4, "label": label or None, "color": colour}
+    style = {"marker": marker, "markersize": 4, "label": literal(label) if label else None, "color": colour}
     if curve.error is not None and len(curve.x) <= _MOST_BARS:
         axes.errorbar(curve.x, curve.y, curve.error, capsize=4, elinewidth=1, capthick=1, **style)
         return
@@ -92,7 +98,7 @@ def film_chart(frames: np.ndarray, given: int, curve: Curve, y_label: str, title
             film.add_patch(Rectangle((t + 1 - half, 0), 2 * half, 1, **border))
         film.annotate(str(t + 1), (t + 1, 1), (0, 4), textcoords="offset points", ha="center", fontsize="small")
     film.set_ylim(0, 1)
-    film.set_title(title, pad=20)  # Points: above the numbers.
+    film.set_title(literal(title), pad=20)  # Points: above the numbers.
     film.axis("off")
     plot_curve(axes, curve)
     axes.set_xlim(first, last)
@@ -117,7 +123,7 @@ def svg(figure: Figure) -> str:
 
 def finish(axes: Axes, x_label: str, y_label: str, whole_numbers: bool = True) -> None:
     """Labels the axes of a diagram and gives it its looks. `whole_numbers`: those alone are marked on the x axis."""
-    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set(xlabel=literal(x_label), ylabel=literal(y_label))
     if whole_numbers:
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.grid(alpha=0.3)

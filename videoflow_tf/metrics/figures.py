@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from videoflow_tf.media.charts import Curve, finish, plot_curve, save_chart
+from videoflow_tf.media.charts import Curve, finish, literal, plot_curve, save_chart
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
 
@@ -85,7 +85,7 @@ def _draw(
     """The diagram of a metric, labelled by its name if it was measured with one that is not registered here and now."""
     for kind, curve in curves.items():
         plot_curve(axes, curve, kind, _COLOURS[kind or "mean"])
-    axes.set_title(protocol.videos_text + (f"\nwith {spreads}" if spreads else ""), fontsize="medium")
+    axes.set_title(literal(protocol.videos_text + (f"\nwith {spreads}" if spreads else "")), fontsize="medium")
     finish(axes, x_label, METRICS[name].axis_label() if name in METRICS else name, whole_numbers=whole_numbers)
     if None not in curves:
         axes.legend()

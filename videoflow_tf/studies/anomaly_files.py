@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from videoflow_tf import data
 from videoflow_tf.arguments import takes
+from videoflow_tf.errors import one_line
 from videoflow_tf.files import write_json
 from videoflow_tf.media import charts
 from videoflow_tf.model.video_flow import VideoFlow
@@ -63,7 +64,7 @@ def _of_video(model: VideoFlow, arguments: AnomalyArguments) -> tuple[str, Figur
     if file is not None:
         frames, settings = read_frames(file, config, arguments.max_frames)
         name, where = arguments.result_name("anomaly", video_file=label_of(settings)), {"dataset": None}
-        what = Path(file).name[:_LONGEST_NAME]
+        what = one_line(Path(file).name)[:_LONGEST_NAME]
     else:
         frames = data.load_video(config, arguments.data_dir, arguments.split, index, arguments.max_frames)
         name, where, settings = arguments.result_name("anomaly"), {"split": arguments.split}, {"video": index}
