@@ -4,7 +4,8 @@ python launch/fooling_study.py score results/*.json gives the fooling rate.
 build writes W/eval/fooling_study.html, one file that needs no network. What differs from the defaults, such as the
 temperature, is in its name: visitors had better get a copy under another. They open it, answer, and download their
 answers as JSON. score prints the share of generated clips taken for real with its 95 % confidence interval, and with
---workdir writes W/eval/fooling_rate_STUDY.json as well.
+--workdir or --output_dir writes eval/fooling_rate_STUDY_visitors-N_answers-DIGEST.json there as well: other answers do
+not replace it.
 """
 
 from collections.abc import Sequence
@@ -43,12 +44,15 @@ def _build() -> None:
 
 
 def _score(files: Sequence[str]) -> None:
-    from videoflow_tf.files import write_json
+    from videoflow_tf.files import check_writable, write_json
     from videoflow_tf.studies.fooling import score
 
-    workdir = cli.FLAGS.workdir
-    if workdir is not None and not Path(workdir).is_dir():
-        raise UserError(f"there is no workdir {workdir}")
+    given = {name: cli.FLAGS[name].value for name in ("workdir", "output_dir") if cli.FLAGS[name].value is not None}
+    if not Path(given.get("workdir", ".")).is_dir():
+        raise UserError(f"there is no workdir {given['workdir']}")
+    folder = given.get("output_dir", given.get("workdir"))
+    if folder is not None:
+        check_writable(folder)
     result = score(files)
     rate, protocol = result["fooling_rate"], result["protocol"]
     interval = f"95 % interval {rate['low']:.1%} to {rate['high']:.1%}"
@@ -56,8 +60,11 @@ def _score(files: Sequence[str]) -> None:
         f"Fooling rate {rate['rate']:.1%} ({interval}): {counted(protocol['visitors'], 'visitor')} took "
         f"{rate['taken_for_real']} of {rate['shown']} generated clips for real"
     )
-    if workdir is not None:
-        print(write_json(Path(workdir, "eval", f"fooling_rate_{protocol['study']}.json"), result))
+    if folder is not None:
+        whose = f"visitors-{protocol['visitors']}_answers-{protocol['answers_digest'][:8]}"
+        argv = ["launch/fooling_study.py", "score", *files, *(f"--{name}={value}" for name, value in given.items())]
+        path = Path(folder, "eval", f"fooling_rate_{protocol['study']}_{whose}.json")
+        print(write_json(path, result | {"argv": argv}))
 
 
 if __name__ == "__main__":

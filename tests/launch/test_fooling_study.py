@@ -3,6 +3,8 @@ import re
 
 import pytest
 
+from videoflow_tf.files import read_json
+
 
 def test_build_then_score(output, workdir, tmp_path):
     output("fooling_study", "--workdir", str(workdir), "build", "--num_videos", "2", "--num_frames=3", "--seconds=1.5")
@@ -19,10 +21,30 @@ def test_build_then_score(output, workdir, tmp_path):
         answers = [{"generated": clip["generated"], "answer": answer} for clip in study["clips"]]
         files.append(tmp_path / f"{visitor}.json")
         files[-1].write_text(json.dumps({"study": study["id"], "visitor": visitor, "answers": answers}))
-    printed = output("fooling_study", "score", *map(str, files), f"--workdir={workdir}")
+    argv = ["score", *map(str, files), f"--workdir={workdir}"]
+    printed = output("fooling_study", *argv)
     assert "Fooling rate 50.0% (95 % interval 15.0% to 85.0%): 2 visitors took 2 of 4" in printed
-    result = json.loads((workdir / "eval" / f"fooling_rate_{study['id']}.json").read_text())
-    assert result["fooling_rate"]["rate"] == 0.5
+    (path,) = (workdir / "eval").glob(f"fooling_rate_{study['id']}_visitors-2_answers-*.json")
+    result = json.loads(path.read_text())
+    assert result["fooling_rate"]["rate"] == 0.5 and result["argv"] == ["launch/fooling_study.py", *argv]
+
+
+def test_results_of_other_answers_stay_and_go_where_they_are_told(output, tmp_path):
+    (tmp_path / "run").mkdir()
+    rates = {}
+    for visitor, answer in (("a", "real"), ("b", "generated"), ("c", "generated")):
+        answers = [{"generated": generated, "answer": answer} for generated in (True, False)]
+        file = tmp_path / f"{visitor}.json"
+        file.write_text(json.dumps({"study": "s", "visitor": visitor, "answers": answers}))
+        told = f"--output_dir={tmp_path / 'out'}"
+        of_run = [f"--workdir={tmp_path / 'run'}"] if answer == "real" else []
+        printed = output("fooling_study", "score", str(file), told, *of_run)
+        path = printed.splitlines()[-1]
+        result = read_json(path)
+        rates[path] = result["fooling_rate"]["rate"]
+        assert result["argv"][:3] == ["launch/fooling_study.py", "score", str(file)] and told in result["argv"]
+    assert list(rates.values()) == [1, 0, 0] and not list((tmp_path / "run").iterdir())
+    assert sorted(rates) == sorted(map(str, (tmp_path / "out" / "eval").iterdir()))
 
 
 @pytest.mark.parametrize(

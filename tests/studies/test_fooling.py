@@ -51,6 +51,8 @@ def test_rate_counts_generated_clips_taken_for_real(write_result):
     assert result["fooling_rate"]["rate"] == 0.25
     assert (result["fooling_rate"]["taken_for_real"], result["fooling_rate"]["shown"]) == (1, 4)
     assert result["real_taken_for_real"]["rate"] == 0.5
+    digest = result["protocol"].pop("answers_digest")
+    assert digest == score([b, a])["protocol"]["answers_digest"] != score([a])["protocol"]["answers_digest"]
     assert result["protocol"] == {"study": "s", "visitors": 2, "answers": 6, "confidence": 0.95}
     assert (result["fooling_rate"]["low"], result["fooling_rate"]["high"]) == wilson_interval(1, 4)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import read_json
+from videoflow_tf.files import file_digest, read_json
 from videoflow_tf.media.strips import film_url
 
 _ANSWERS = ("real", "generated")
@@ -72,8 +72,8 @@ def score(files: Sequence[str | Path]) -> dict[str, Any]:
 
     Returns:
       `fooling_rate`: share of the generated clips taken for real, with `low` and `high` of the 95 % Wilson interval
-      and the counts; `real_taken_for_real`: the same of the real clips; `protocol`. The interval takes answers for
-      independent, those of one visitor too.
+      and the counts; `real_taken_for_real`: the same of the real clips; `protocol`, with a digest of the files, the
+      same in any order. The interval takes answers for independent, those of one visitor too.
 
     Raises:
       UserError: a file is missing or no result of a study, two files are of different studies or of one session.
@@ -90,10 +90,12 @@ def score(files: Sequence[str | Path]) -> dict[str, Any]:
             raise UserError(f"{file} is the same session as {seen[session['visitor']]}; give each once")
         seen[session["visitor"]] = Path(file)
     answers = [answer for session in sessions for answer in session["answers"]]
+    digest = hashlib.sha256("".join(sorted(map(file_digest, files))).encode()).hexdigest()[:16]
+    counts = {"visitors": len(sessions), "answers": len(answers), "answers_digest": digest}
     return {
         "fooling_rate": _rate(answers, generated=True),
         "real_taken_for_real": _rate(answers, generated=False),
-        "protocol": {"study": studies[0], "visitors": len(sessions), "answers": len(answers), "confidence": 0.95},
+        "protocol": {"study": studies[0], **counts, "confidence": 0.95},
     }
 
 
