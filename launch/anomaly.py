@@ -1,9 +1,9 @@
 """Finds frames that do not fit: python launch/anomaly.py --workdir=W [--data_dir=D] [--video=I | --video_file=F].
 
-Without a video, out-of-sequence detection on a split: bits per pixel of a frame in the place of the one after the
-context, from the true next one to 9 frames later. With one, the score of every frame after the context, under the
-film strip. Writes a figure (PNG) and the numbers (JSON) to W/eval; their names begin with out_of_sequence or anomaly,
-and say what differs from the defaults.
+Without a video, out-of-sequence detection on a split: bits per pixel (per colour component) of a frame in the
+place of the one after the context, from the true next one to 9 frames later. With one, the score of every frame after
+the context, under the film strip. Writes a figure (PNG) and the numbers (JSON) to W/eval; their names begin with
+out_of_sequence or anomaly, and say what differs from the defaults.
 """
 
 import cli

@@ -42,6 +42,8 @@ def run(main: Callable[..., None], takes_words: bool = False, saves_memory: str 
     status 2, and so is a disk or a file that fails, or too little memory; Ctrl-C is one line and status 130.
     """
     logging.set_verbosity(logging.ERROR)
+    # Names of files, UTF-8 or not, are printed as the system has them.
+    sys.stdout.reconfigure(errors="surrogateescape")
     try:
         words = _parse(sys.argv)
         if words and not takes_words:
@@ -91,13 +93,14 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _find_flagfiles(argv: list[str]) -> list[str]:
-    """The words with the paths of flagfiles of this folder that are called by their names alone."""
+    """The words with the paths of flagfiles of this folder that are called by their names, or as launch/NAME, alone."""
     found = []
     for before, word in zip(["", *argv], argv, strict=False):
         option, name = re.fullmatch(r"(--?flagfile=)?(.*)", word, re.DOTALL).groups(default="")
-        path = LAUNCH / Path(name).name
-        shipped = (option or before in ("--flagfile", "-flagfile")) and path.is_file() and not Path(name).is_file()
-        found.append(f"{option}{path}" if shipped else word)
+        name = name.removeprefix("launch/")
+        bare = (option or before in ("--flagfile", "-flagfile")) and "/" not in name
+        shipped = bare and (LAUNCH / name).is_file() and not Path(word.removeprefix(option)).is_file()
+        found.append(f"{option}{LAUNCH / name}" if shipped else word)
     return found
 
 

@@ -1,8 +1,9 @@
 """Serves a page to look at a trained model: python launch/explore.py --workdir=W [--data_dir=D] [--port=7860].
 
 Choose a clip of the test split or upload one; draw futures at any temperature, watch them beside the real one, slide
-between two of them in the space of the latents, and read bits per pixel by frame. The page is for this machine alone,
-http://127.0.0.1:7860, and needs no network; without the dataset it takes uploads alone. Writes nothing.
+between two of them in the space of the latents, and read bits per pixel (per colour component) by frame. The page is
+for this machine alone, http://127.0.0.1:7860, and needs no network; without the dataset it takes uploads
+alone. Writes nothing.
 """
 
 import cli

@@ -1,7 +1,7 @@
 """Says what a dataset is like: python launch/inspect_data.py --dataset=videos --data_dir=FOLDER [--frame_size=64].
 
-Splits, lengths, sizes, motion, what is left out and why; and the bits per pixel of copying the last frame, or
-continuing the last two, with a fitted Laplace error: floors that a trained model must beat.
+Splits, lengths, sizes, motion, what is left out and why; and the bits per pixel (per colour component) of copying
+the last frame, or continuing the last two, with a fitted Laplace error: floors that a trained model must beat.
 Writes a picture of some videos, contact_sheet.png.
 """
 

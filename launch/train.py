@@ -13,6 +13,7 @@ from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.arguments import DATA_DIR_HELP, LATEST
 from videoflow_tf.config import STRATEGIES
 from videoflow_tf.training.signals import StopOnSignal
+from videoflow_tf.units import BITS_LABEL
 
 _WORKDIR = cli.define_path("workdir", None, "Folder of the run, made if missing.", required=True)
 _DATA_DIR = cli.define_path("data_dir", None, DATA_DIR_HELP)
@@ -33,7 +34,7 @@ _INIT_FROM = cli.define_path(
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     LATEST,
-    "Where to go on from: latest, best (by bits per pixel on the validation split) or a step; of --init_from for a new "
+    f"Where to go on from: latest, best (by {BITS_LABEL} on the validation split) or a step; of --init_from for a new "
     "run. Checkpoints from after an earlier one are set aside.",
 )
 _ALLOW_CHANGES = flags.DEFINE_list(

@@ -13,13 +13,14 @@ from typing import Any, ClassVar, TypeVar
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, local_path
 from videoflow_tf.registry import PREDICTORS
+from videoflow_tf.units import BITS_LABEL
 
 Result = TypeVar("Result")
 
 TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
 LATEST = "latest"
 DATA_DIR_HELP = "Folder of the dataset: prepared, or videos; none for shapes."
-CHECKPOINT_HELP = "Which checkpoint: latest, best (by bits per pixel on the validation split), or its step."
+CHECKPOINT_HELP = f"Which checkpoint: latest, best (by {BITS_LABEL} on the validation split), or its step."
 _LONGEST_NAME = 60
 
 

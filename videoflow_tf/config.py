@@ -12,6 +12,7 @@ from typing import Any
 from videoflow_tf.errors import UserError
 from videoflow_tf.fields import checked, field
 from videoflow_tf.registry import COUPLINGS, DATASETS, LATENT_ENCODERS
+from videoflow_tf.units import BITS_LABEL
 
 SPLITS = ("train", "validation", "test")
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
@@ -102,7 +103,7 @@ class PriorConfig:
     )
     learn_top_scale: bool = field(False, "train the pointwise encoder's sigma at the top level")
     top_prior: str = field("learned", "top prior of a frame without a past", choices=("learned", "standard"))
-    score_context: bool = field(False, "score the context frames too, and count them in bits per pixel")
+    score_context: bool = field(False, f"score the context frames too, and count them in {BITS_LABEL}")
     pretrain_steps: int = field(0, "steps at the start in which no frame is conditioned on its past")
 
 

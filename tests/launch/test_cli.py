@@ -14,6 +14,7 @@ from videoflow_tf import data
 from videoflow_tf.config import PARTS, VideoFlowConfig
 from videoflow_tf.errors import memory_fault
 from videoflow_tf.hub.card import model_card
+from videoflow_tf.units import BITS_UNIT
 from videoflow_tf.workdir import read_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +84,9 @@ def test_missing_networks_do_not_wait_for_tensorflow(tmp_path, arguments, messag
         (["--coupling=afine"], "value should be one of <affine|additive>"),
         (["--preset=bear"], "value should be one of <bair|"),
         (["--flagfile=missing.flags"], "Unable to open flagfile"),
+        # A name that a flagfile here has, of another folder, is not that one.
+        (["--flagfile=/no/such/place/demo.flags"], "No such file or directory: '/no/such/place/demo.flags'"),
+        (["--flagfile", "no/launch/demo.flags"], "No such file or directory: 'no/launch/demo.flags'"),
         (["--preset=demo", "leftover"], "unexpected argument 'leftover'"),
         (["--preset=demo", "--depth=0"], "depth must be at least 1, got 0"),
         (["--preset=demo", "--frame_size=60"], "frame_size=60 does not divide"),
@@ -195,6 +199,28 @@ print(flags.workdir, flags.init_from, train.cli.config_from_flags().to_json())
     assert (workdir, begins_with, VideoFlowConfig.from_json(given)) == ("NEW", "FOLDER", config)
 
 
+def test_a_flagfile_of_the_home_is_that_one(error, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "demo.flags").write_text("--preset=demo\n--depth=0\n")
+    for words in (["--flagfile=~/demo.flags"], ["--flagfile", "~/demo.flags"]):
+        assert "depth must be at least 1, got 0" in error("train", f"--workdir={tmp_path / 'run'}", *words)
+
+
+@pytest.mark.parametrize("name", ["demo.flags", "launch/demo.flags"])
+def test_a_flagfile_that_comes_with_the_package_is_found_from_everywhere(command, tmp_path, name):
+    done = command("train", f"--workdir={tmp_path / 'run'}", f"--flagfile={name}", "--depth=0", cwd=tmp_path)
+    assert "depth must be at least 1, got 0" in done.stderr
+
+
+def test_a_printed_path_that_is_not_utf_8_is_as_the_system_has_it(tmp_path):
+    answers = [{"generated": generated, "answer": "real"} for generated in (True, False)]
+    (tmp_path / "a.json").write_text(json.dumps({"study": "s", "visitor": "a", "answers": answers}))
+    words = ("score", tmp_path / "a.json", f"--output_dir={tmp_path / 'out-'}\udcff")
+    done = run_python(ROOT / "launch/fooling_study.py", *words, errors="surrogateescape")
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.splitlines()[-1]).is_file()
+
+
 def test_flags_override_the_flagfile_and_a_saved_configuration():
     script = """
 import sys
@@ -274,3 +300,9 @@ def test_control_characters_do_not_reach_the_terminal():
     script = 'import sys; sys.path.insert(0, "launch"); import cli\ncli.run(lambda: open("\\x1b[31m\\n\\udcff"))'
     done = run_python("-c", script)
     assert done.stderr == "error: No such file or directory: \\x1b[31m \\udcff\n"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "launch").glob("*.py")) if path.stem != "cli"])
+def test_help_says_what_bits_are_counted_by(output, name):
+    text = " ".join(output(name, "--help").split())
+    assert BITS_UNIT in text or not re.search("bits.per.pixel", text)
