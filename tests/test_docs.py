@@ -13,6 +13,7 @@ import pytest
 from tests.checks import ROOT
 from videoflow_tf import registry
 from videoflow_tf.commands import LAUNCH
+from videoflow_tf.units import BITS_UNIT
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
@@ -130,3 +131,23 @@ def test_site_has_every_public_name(tmp_path):
             module = ".".join(path.relative_to(tmp_path).with_suffix("").parts).removesuffix(".__init__")
             for name in public_names(path):
                 assert f'id="{module}.{name}"' in reference, f"{module}.{name}"
+
+
+INTRODUCE_BITS = (
+    "README.md",
+    "benchmarks/README.md",
+    "docs/results.md",
+    "docs/guides/look.md",
+    "docs/guides/own_videos.md",
+)
+
+
+@pytest.mark.parametrize("page", INTRODUCE_BITS)
+def test_a_page_that_tells_bits_says_what_they_are_counted_by(page):
+    assert BITS_UNIT in " ".join((ROOT / page).read_text().split())
+
+
+def test_the_table_of_results_begins_with_what_bits_are_counted_by():
+    assert re.search(
+        rf"start:results\] -->\nBits per pixel are {BITS_UNIT}: .*\n\n\| what", (ROOT / "README.md").read_text()
+    )

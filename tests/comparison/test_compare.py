@@ -10,6 +10,7 @@ from videoflow_tf import data, evaluate
 from videoflow_tf.comparison import table
 from videoflow_tf.comparison.arguments import CompareArguments
 from videoflow_tf.comparison.compare import compare
+from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.files import read_json
 from videoflow_tf.workdir import read_config, write_config
 
@@ -52,8 +53,9 @@ def test_rows_and_files(compared):
     assert copied["parameters"] == 0 and copied["steps"] is None and run["steps"] == 6 and run["parameters"] > 1000
     assert run["seconds_per_frame"] > 0
     rows = list(csv.DictReader((folder / "out" / "compare.csv").open()))
-    assert float(rows[2]["bits_per_pixel"]) == run["metrics"]["bits_per_pixel"]["mean"]
-    assert rows[4]["bits_per_pixel"] == "" and float(rows[2]["psnr"]) == run["metrics"]["psnr"]["best"]["mean"]
+    bits = "bits_per_pixel (per colour component)"
+    assert float(rows[2][bits]) == run["metrics"]["bits_per_pixel"]["mean"]
+    assert rows[4][bits] == "" and float(rows[2]["psnr"]) == run["metrics"]["psnr"]["best"]["mean"]
     assert "| Model | Bits per pixel (per colour component) | Best PSNR (dB) |" in printed
     assert "shapes: 3 test videos, 2 samples each, temperature 0.5, 1 frame given, 4 predicted." in printed
     for line in ("copy_last", "run (2)", "theirs"):
@@ -72,6 +74,16 @@ def test_numbers_are_those_of_evaluate(compared, micro_run, tmp_path):
         mine, theirs = (dict(numbers[name]) for numbers in (row["metrics"], alone))
         del mine["argv"], theirs["argv"]
         assert mine == theirs
+
+
+def test_names_of_models_cannot_break_the_figure(tmp_path):
+    by_frame = {"mean": 1.0, "standard_error": 0.1, "per_frame": [1.0, 1.0], "per_frame_standard_error": [0.1, 0.1]}
+    protocol = {"dataset": None, "split": "$_{$", "videos": 2, "samples": 1, "context": 1, "frames": 3}
+    whole = {"mean": 90.0, "standard_deviation": 1.5}
+    metrics = {"protocol": protocol, "psnr": by_frame, "fvd": whole}
+    rows = [{"model": name, "metrics": metrics, "steps": 3} for name in ("$x_{$", "\udcff", "a")]
+    path = save_figure(tmp_path / "a.png", rows, table.Protocol.from_json(protocol))
+    assert path.stat().st_size > 1000
 
 
 def test_names_of_models_cannot_break_the_table():

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from videoflow_tf.metrics.figures import spread
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.registry import METRICS
-from videoflow_tf.units import counted
+from videoflow_tf.units import BITS_UNIT, counted
 
 Row = Mapping[str, Any]  # As `Contender.row` gives it.
 
@@ -71,10 +71,11 @@ def as_markdown(rows: Sequence[Row], protocol: Protocol) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The numbers in full, each followed by its standard error where there are any."""
+    """The numbers in full, each followed by its standard error where there are any; those of bits by name and unit."""
     series: dict[str, list] = {"model": [row["model"] for row in rows]}
     for column in columns(rows):
-        series[column.name] = column.values
+        in_bits = column.name in METRICS and METRICS[column.name].unit == BITS_UNIT
+        series[f"{column.name} ({BITS_UNIT})" if in_bits else column.name] = column.values
         if any(error is not None for error in column.errors):
             series[f"{column.name}_error"] = column.errors
     text = io.StringIO()

@@ -17,7 +17,7 @@ from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.training.checkpoints import Checkpoints, writing
 from videoflow_tf.training.signals import StopOnSignal, Stopped
 from videoflow_tf.training.strategies import any_machine
-from videoflow_tf.units import BITS_LABEL
+from videoflow_tf.units import BITS_LABEL, BITS_UNIT
 
 _SUMMARY_EVERY = 10
 _MOST_SKIPPED = 20
@@ -62,7 +62,7 @@ class ShowProgress(tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         step, count = int(self.model.step.numpy()), self.params["steps"]
-        print(f"Steps {step + 1} to {step + count} of {self._train_steps}")
+        print(f"Steps {step + 1} to {step + count} of {self._train_steps}; bits_per_pixel: {BITS_UNIT}")
         self._bar = progress_bar(count, stateful_metrics=["bits_per_pixel", "frames_per_second", "minutes_left"])
         self._last = None
 
