@@ -186,7 +186,7 @@ def test_what_would_lose_weights_is_refused(fitted, tmp_path):
         lambda: fitted.save(tmp_path / "a.h5"),
         lambda: fitted.save(tmp_path / "a.keras", save_format="h5"),
     ):
-        with refused("is saved to a file whose name ends with .keras.*export_model"):
+        with refused("is saved to a file whose name ends with .keras; its `export` writes a SavedModel; got"):
             call()
     for call in (
         lambda: fitted.save_weights(tmp_path / "a.h5"),
@@ -196,7 +196,34 @@ def test_what_would_lose_weights_is_refused(fitted, tmp_path):
     ):
         with refused("go to a file whose name ends with .weights.h5"):
             call()
+    for model in (fitted, fresh(fitted)):
+        with refused("is saved to a file whose name ends with .keras; its `export` writes a SavedModel"):
+            tf_keras.models.save_model(model, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
+
+
+def test_keras_export_writes_the_saved_model_of_the_package(fitted, make_video, tmp_path):
+    fitted.export(tmp_path / "export")
+    signature = tf.saved_model.load(str(tmp_path / "export")).signatures["bits_per_pixel"]
+    found = signature(video=tf.constant(make_video()), seed=tf.constant([0, 1]))["bits_per_pixel"]
+    np.testing.assert_allclose(found, fitted.bits_per_pixel(make_video(), seed=[0, 1]), rtol=1e-5)
+
+
+def test_json_has_the_configuration(fitted, make_model):
+    for model in (fitted, make_model("float64")):
+        found = tf_keras.models.model_from_json(model.to_json())
+        assert type(found) is VideoFlow and found.get_config() == model.get_config()
+
+
+def test_a_class_of_a_function_is_copied(move_variables):
+    class Own(VideoFlow):
+        pass
+
+    model = Own(TINY)
+    move_variables(model)
+    found = copy.deepcopy(model)
+    assert type(found) is Own and found is not model
+    assert_all_close(found.weights, model.weights)
 
 
 def test_weights_of_another_model(make_model, tmp_path):

@@ -18,6 +18,7 @@ from videoflow_tf.files import atomic_path
 from videoflow_tf.units import counted
 
 _WEIGHTS, _MODEL, _LEGACY = ".weights.h5", ".keras", (".h5", ".hdf5", ".keras")
+_SAVED_TO = f"a VideoFlow is saved to a file whose name ends with {_MODEL}; its `export` writes a SavedModel"
 
 
 class Saving:
@@ -38,6 +39,28 @@ class Saving:
         del custom_objects  # There are none in it.
         return cls(**config | {"config": VideoFlowConfig(**config["config"])})
 
+    def to_json(self, **kwargs: Any) -> str:
+        """What `tf_keras.models.model_from_json` makes the same model of, but for its weights and its optimizer."""
+        described = tf_keras.saving.serialize_keras_object(self)
+        names = ("module", "class_name", "config", "registered_name")
+        return json.dumps({name: described[name] for name in names}, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Saving:
+        """As Keras' own, also of a class that it cannot import by its name, such as one of a function."""
+        with tf_keras.saving.custom_object_scope({type(self).__name__: type(self)}):
+            return super().__deepcopy__(memo)
+
+    def export(self, filepath: str | Path) -> None:
+        """Writes a SavedModel, see `videoflow_tf.training.export.export_model`."""
+        from videoflow_tf.training.export import export_model
+
+        export_model(self, filepath)
+
+    @property
+    def _trackable_saved_model_saver(self) -> Any:
+        """What Keras, and TensorFlow itself, write a model by to a SavedModel: refused."""
+        raise UserError(_SAVED_TO)
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was; Keras leaves that to a model with a `compile` of its own."""
         self.compile(**tf_keras.saving.deserialize_keras_object(config))
@@ -50,10 +73,7 @@ class Saving:
           UserError: for a name or a format of another kind.
         """
         if not str(filepath).endswith(_MODEL) or save_format not in (None, "keras"):
-            raise UserError(
-                f"a VideoFlow is saved to a file whose name ends with {_MODEL}, got {filepath}; "
-                "videoflow_tf.training.export.export_model writes a SavedModel"
-            )
+            raise UserError(f"{_SAVED_TO}; got {filepath}")
         _write(super().save, filepath, overwrite)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:

@@ -37,6 +37,7 @@ from videoflow_tf.workdir import find_trained
 _KEPT_SHAPES = 8
 
 
+@tf_keras.saving.register_keras_serializable("videoflow_tf")
 class VideoFlow(TrainStep, Saving, tf_keras.Model):
     """VideoFlow (Kumar et al. 2020): exact likelihood and sampling of video frames given the frames before.
 
