@@ -10,8 +10,12 @@ from videoflow_tf import data, evaluate
 from videoflow_tf.comparison import table
 from videoflow_tf.comparison.arguments import CompareArguments
 from videoflow_tf.comparison.compare import compare
+from videoflow_tf.comparison.contenders import contenders
 from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.files import read_json
+from videoflow_tf.predictors import video_flow
+from videoflow_tf.predictors.floors import CopyLast
+from videoflow_tf.registry import PREDICTORS
 from videoflow_tf.workdir import read_config, write_config
 
 HOW = {"metrics": ["bits_per_pixel", "psnr", "ssim", "legal_futures"], "num_videos": 3, "num_samples": 2}
@@ -25,6 +29,13 @@ def theirs(config, path, videos=3, **changes):
     samples = np.repeat(np.repeat(context[:, None, -1:], 2, axis=1), future.shape[1], axis=2)
     np.savez(path, **{"context": context, "samples": samples, "future": future} | changes)
     return path
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """In the place of the model of every run, one that copies the last frame."""
+    of_run = lambda workdir, checkpoint: CopyLast(read_config(workdir), None)  # noqa: E731
+    monkeypatch.setattr(video_flow.VideoFlowPredictor, "of_run", of_run)
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +121,7 @@ def test_debiased_fvd_has_a_column_of_its_own():
         ({"n_bits": 5}, "bits per pixel of other and copy_last do not compare: n_bits"),
     ],
 )
-def test_other_videos_are_refused(micro_run, micro_config, tmp_path, changes, message, monkeypatch):
-    from videoflow_tf.predictors import video_flow
-    from videoflow_tf.predictors.floors import CopyLast
-
-    monkeypatch.setattr(
-        video_flow.VideoFlowPredictor, "of_run", lambda workdir, checkpoint: CopyLast(read_config(workdir), None)
-    )
+def test_other_videos_are_refused(copies, micro_run, micro_config, tmp_path, changes, message):
     write_config(tmp_path / "other", micro_config.replace(**changes))
     with refused(message):
         compare(workdirs=[micro_run, tmp_path / "other"], output_dir=tmp_path / "out", num_videos=2)
@@ -127,6 +132,40 @@ def test_a_file_about_other_videos_is_refused(micro_run, micro_config, tmp_path)
     other = theirs(micro_config.replace(shapes_background="grey"), tmp_path / "other.npz")
     with refused("other is not about the same videos as copy_last; compare what is given the same frames"):
         compare(workdirs=[micro_run], predictions=[other], output_dir=tmp_path / "out", predictors=["copy_last"])
+
+
+def test_a_file_of_another_temperature_is_refused(copies, micro_run, micro_config, tmp_path):
+    file = theirs(micro_config, tmp_path / "theirs.npz", temperature=1.0, seed=99)
+    with refused("theirs.npz says temperature=1.0 of its samples, not 0.5; compare at --temperature=1.0, or leave it"):
+        compare(workdirs=[micro_run], predictions=[file], output_dir=tmp_path / "out", num_videos=2, metrics=["psnr"])
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_what_has_no_bits_has_an_empty_cell(copies, micro_run, micro_config, tmp_path, monkeypatch):
+    """Nor does a seed that a file says have to be that of the others."""
+    monkeypatch.setattr(PREDICTORS, "_parts", dict(PREDICTORS._parts))
+    PREDICTORS.register("silent", type("Silent", (CopyLast,), {"likelihood": None}))
+    file = theirs(micro_config, tmp_path / "theirs.npz", temperature=1.0, seed=99)
+    how = {"predictors": ["silent"], "predictions": [file], "temperature": 1.0, "num_videos": 2, "shown_videos": 0}
+    compare(workdirs=[micro_run], output_dir=tmp_path / "out", metrics=["bits_per_pixel"], **how)
+    rows = list(csv.DictReader((tmp_path / "out" / "compare.csv").open()))
+    assert [row["model"] for row in rows] == ["silent", micro_run.name, "theirs"]
+    assert [row["bits_per_pixel (per colour component)"] == "" for row in rows] == [True, False, True]
+    assert "| theirs | - | - | - | - |" in (tmp_path / "out" / "compare.md").read_text()
+    assert read_json(tmp_path / "out" / "compare.json")["protocol"].items() >= {"videos": 2, "frames": 5}.items()
+
+
+def test_every_row_has_a_folder_of_its_own(copies, micro_config, tmp_path):
+    """Whatever may not stand in the name of a file, and whether or not a file system tells capitals apart."""
+    runs = [tmp_path / name for name in ("run_1", "run-1", "a/demo", "b/demo", "c/Demo", "demo (2)")]
+    for run in runs:
+        write_config(run, micro_config)
+    arguments = CompareArguments(workdirs=[str(run) for run in runs], predictors=["copy_last"], output_dir="out")
+    rivals = list(contenders(arguments))
+    folders = [rival._evaluate_arguments(arguments, ["psnr"]).output_dir for rival in rivals]
+    assert len({str(folder).lower() for folder in folders}) == len({rival.name for rival in rivals}) == 7
+    assert [rival.name for rival in rivals[:5]] == ["copy_last", "run_1", "run-1", "demo", "demo (2)"]
+    assert [folder.name for folder in folders[:5]] == ["copy-last", "run-1", "run-1-2", "demo", "demo-2"]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,21 @@ def test_predictions_follow_what_is_about_them(tmp_path):
         evaluate(predictions=tmp_path / "f.npz", protocol="savp")
 
 
+def test_predictions_of_another_temperature_do_not_follow(tmp_path, monkeypatch):
+    paper = Paper("us", 2, {"num_videos": 1, "num_samples": 1, "num_frames": 2, "temperature": 0.7}, (16, 16, 3))
+    monkeypatch.setitem(PAPERS, "ours", paper)
+    frames, file = np.zeros([1, 2, 16, 16, 3], np.uint8), tmp_path / "f.npz"
+    how = {"predictions": file, "protocol": "ours", "metrics": ["psnr"]}
+    np.savez(file, context=frames, samples=frames[:, None], future=frames, temperature=0.5)
+    with refused("f.npz says temperature=0.5 of its samples, not 0.7; leave --protocol=ours out"):
+        evaluate(**how)
+    assert not (tmp_path / "eval").exists()
+    for says in ({"temperature": 0.7}, {}):
+        np.savez(file, context=frames, samples=frames[:, None], future=frames, **says)
+        protocol = evaluate(**how).metrics["psnr"]["protocol"]
+        assert protocol["name"] == "ours" and protocol.get("temperature") == says.get("temperature")
+
+
 def test_mistakes(micro_config, tmp_path):
     with refused("there is no protocol 'svap'; --protocol is one of videoflow, savp"):
         EvaluateArguments("w", protocol="svap")

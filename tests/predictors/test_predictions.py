@@ -42,7 +42,7 @@ def test_are_measured_without_a_model(command, theirs, tmp_path):
 def test_a_folder_of_them_is_one_after_the_other(theirs, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
-    np.savez_compressed(folder / "b.npz", **arrays(videos=1, seed=1), temperature=0.7, seed=5)
+    np.savez_compressed(folder / "b.npz", **arrays(videos=1, seed=1))
     shutil.copy(theirs, folder / "a.npz")
     predictions = Predictions(folder)
     assert (predictions.num_videos, predictions.num_samples, predictions.num_frames) == (3, 3, 4)
@@ -94,6 +94,10 @@ def _save(folder, **changes):
         ({"context": arrays(size=(12, 16, 4))["context"]}, "with C of 1 or 3"),
         ({"samples": arrays(samples=0)["samples"]}, "samples in .* it must be"),
         ({"context": np.array([[{}]])}, "context in .* is object; it must be uint8"),
+        ({"temperature": np.nan}, "temperature in .*wrong.npz is nan; it must be finite, and a temperature 0 or more"),
+        ({"temperature": -0.5}, "temperature in .*wrong.npz is -0.5; it must be finite"),
+        ({"temperature": [0.5, 1.0]}, r"temperature in .*wrong.npz is float64 \[2\]; it must be one number"),
+        ({"seed": "five"}, "seed in .*wrong.npz is <U4 .*; it must be one number"),
     ],
 )
 def test_a_mistake_in_a_file_is_one_line(tmp_path, changes, message):
@@ -156,3 +160,26 @@ def test_files_of_other_shapes_in_a_folder(theirs, tmp_path, other, difference):
     np.savez(tmp_path / "z.npz", **other)
     with refused(f"z.npz differs from .*theirs.npz in more than the number of videos: {difference}"):
         Predictions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"temperature": 0.7, "seed": 5}, "temperature=0.7, seed=5"),
+        ({"temperature": 1.0, "seed": 6}, "temperature=1.0, seed=6"),
+        ({}, "nothing"),
+    ],
+)
+def test_files_drawn_in_other_ways_in_a_folder(tmp_path, other, says):
+    for name, drawn in (("a", {"temperature": 1.0, "seed": 5}), ("b", {"temperature": 1.0, "seed": 5}), ("c", other)):
+        np.savez(tmp_path / f"{name}.npz", **arrays(), **drawn)
+    with refused(f"c.npz says {says} of its samples, .*a.npz temperature=1.0, seed=5; give each kind a folder of"):
+        Predictions(tmp_path)
+
+
+def test_how_a_file_says_that_it_was_drawn(tmp_path):
+    """In any precision, as a number or as an array of one; a temperature in float32 is the number that was meant."""
+    drawn = {"temperature": np.array([0.7], np.float32), "seed": np.uint8(5)}
+    assert Predictions(_save(tmp_path, **drawn)).drawn_with == {"temperature": 0.7, "seed": 5}
+    assert Predictions(_save(tmp_path, temperature=1)).drawn_with == {"temperature": 1}
+    assert Predictions(_save(tmp_path)).drawn_with == {}

@@ -39,10 +39,11 @@ def compare(arguments: CompareArguments) -> list[Path]:
 
     Raises:
       UserError: a run or a file cannot be read; models are not about the same videos, or not scored on the same frames;
-        a metric cannot be computed.
+        a file says another temperature; a metric cannot be computed.
     """
     rivals = list(contenders(arguments))
     arguments = _with_counts(arguments, rivals)
+    _check_same_temperature(rivals, arguments)
     _check_same_videos(rivals, arguments)
     lengths = [rival.config.num_eval_frames for rival in rivals if rival.config is not None]
     rows = []
@@ -75,6 +76,15 @@ def _with_counts(arguments: CompareArguments, rivals: Sequence[Contender]) -> Co
         "num_frames": min([*predicted, *(p.num_frames for p in drawn)]),
     }
     return dataclasses.replace(arguments, **{n: v for n, v in found.items() if getattr(arguments, n) is None})
+
+
+def _check_same_temperature(rivals: Sequence[Contender], arguments: CompareArguments) -> None:
+    """Raises `UserError` if samples that are drawn already say another temperature than those that are drawn."""
+    for rival in rivals:
+        if isinstance(rival, PredictionsContender):
+            at = rival.predictions.drawn_with.get("temperature")
+            remedy = f"compare at --temperature={at}, or leave it out"
+            rival.predictions.check_temperature(arguments.temperature, remedy)
 
 
 def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments) -> None:

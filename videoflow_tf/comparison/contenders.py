@@ -38,9 +38,9 @@ class Contender(abc.ABC):
 
     config: VideoFlowConfig | None = None
 
-    def __init__(self, name: str, source: Mapping[str, Any]) -> None:
-        """`source`: the arguments of `evaluate` that name it."""
-        self.name, self._source = name, source
+    def __init__(self, name: str, folder: str, source: Mapping[str, Any]) -> None:
+        """`folder`: the name of that of its results; `source`: the arguments of `evaluate` that name it."""
+        self.name, self._folder, self._source = name, folder, source
 
     @abc.abstractmethod
     def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -60,14 +60,14 @@ class Contender(abc.ABC):
     def _evaluate_arguments(self, arguments: CompareArguments, metrics: list[str], *without: str) -> EvaluateArguments:
         names = {field.name for field in dataclasses.fields(MeasureArguments)} - {*without}
         shared = {name: getattr(arguments, name) for name in names} | {"metrics": metrics}
-        return EvaluateArguments(**shared, output_dir=arguments.results_dir / name_text(self.name), **self._source)
+        return EvaluateArguments(**shared, output_dir=arguments.results_dir / self._folder, **self._source)
 
 
 class PredictorContender(Contender):
     """A trained model of a run, or another predictor."""
 
-    def __init__(self, name: str, source: Mapping[str, Any], predictor: Predictor) -> None:
-        super().__init__(name, source)
+    def __init__(self, name: str, folder: str, source: Mapping[str, Any], predictor: Predictor) -> None:
+        super().__init__(name, folder, source)
         self._predictor, self.config = predictor, predictor.config
 
     def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -85,8 +85,10 @@ class PredictorContender(Contender):
     def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
         scores = self._predictor.likelihood is not None
         metrics = [name for name in arguments.metrics if scores or issubclass(METRICS[name], SampleMetric)]
-        own = self._evaluate_arguments(arguments, metrics)
-        found = measure_predictor(self._predictor, own, scored_frames).metrics
+        found = {}
+        if metrics:
+            own = self._evaluate_arguments(arguments, metrics)
+            found = measure_predictor(self._predictor, own, scored_frames).metrics
         return {
             "model": self.name,
             "parameters": self._predictor.num_parameters,
@@ -109,8 +111,8 @@ class PredictorContender(Contender):
 class PredictionsContender(Contender):
     """Samples that are drawn already."""
 
-    def __init__(self, name: str, source: Mapping[str, Any], predictions: Predictions) -> None:
-        super().__init__(name, source)
+    def __init__(self, name: str, folder: str, source: Mapping[str, Any], predictions: Predictions) -> None:
+        super().__init__(name, folder, source)
         self.predictions = predictions
 
     def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -123,28 +125,37 @@ class PredictionsContender(Contender):
 
     def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
         metrics = [name for name in arguments.metrics if issubclass(METRICS[name], SampleMetric)]
-        of_models = ("split", "temperature", "seed", "batch_size", "dequantization_samples")
-        found = measure_predictions(self.predictions, self._evaluate_arguments(arguments, metrics, *of_models)).metrics
+        found = {}
+        if metrics:
+            of_models = ("split", "temperature", "seed", "batch_size", "dequantization_samples")
+            own = self._evaluate_arguments(arguments, metrics, *of_models)
+            found = measure_predictions(self.predictions, own).metrics
         return {"model": self.name, "metrics": found}
 
 
 def contenders(arguments: CompareArguments) -> Iterator[Contender]:
     """In the order of the table: predictors, runs, predictions."""
-    first, taken = arguments.workdirs[0], set()
+    first, names, folders = arguments.workdirs[0], set(), set()
 
-    def named(name: str) -> str:
-        number = next(n for n in itertools.count(1) if (name, n) not in taken)
-        taken.add((name, number))
-        return name if number == 1 else f"{name} ({number})"
+    def named(name: str) -> tuple[str, str]:
+        return _unique(name, "{} ({})", names), _unique(name_text(name), "{}-{}", folders)
 
     shared = {"workdir": first, "data_dir": arguments.data_dir}
     for name in arguments.predictors:
         predictor = make_predictor(name, run_config(first), arguments.data_dir)
-        yield PredictorContender(named(name), {**shared, "predictor": name}, predictor)
+        yield PredictorContender(*named(name), {**shared, "predictor": name}, predictor)
     for workdir in arguments.workdirs:
         predictor = VideoFlowPredictor.of_run(workdir, arguments.checkpoint)
         source = {**shared, "workdir": workdir, "checkpoint": arguments.checkpoint}
-        yield PredictorContender(named(local_path(workdir).resolve().name), source, predictor)
+        yield PredictorContender(*named(local_path(workdir).resolve().name), source, predictor)
     for path in arguments.predictions:
         source = {"workdir": first, "predictions": path}
-        yield PredictionsContender(named(local_path(path).stem), source, Predictions(path))
+        yield PredictionsContender(*named(local_path(path).stem), source, Predictions(path))
+
+
+def _unique(text: str, numbered: str, taken: set[str]) -> str:
+    """`text`, with a number if it is taken, whatever its capitals: some file systems do not tell them apart."""
+    tried = itertools.chain([text], (numbered.format(text, n) for n in itertools.count(2)))
+    found = next(name for name in tried if name.lower() not in taken)
+    taken.add(found.lower())
+    return found

@@ -48,8 +48,8 @@ def columns(rows: Sequence[Row]) -> Iterator[Column]:
 
 def shared_protocol(rows: Sequence[Row]) -> Protocol:
     """How all rows were measured: on which videos, and with how many samples at which temperature."""
-    row = next(row for row in rows if "steps" in row)
-    protocols = [Protocol.of_metric(row["metrics"], name) for name in row["metrics"] if name in METRICS]
+    found = [row["metrics"] for row in rows if "steps" in row]
+    protocols = [Protocol.of_metric(metrics, name) for metrics in found for name in metrics if name in METRICS]
     protocol = next((protocol for protocol in protocols if protocol.samples is not None), protocols[0])
     names = ("dataset", "data_dir", "split", "videos", "samples", "context", "frames", "temperature", "seed")
     return Protocol(**{name: getattr(protocol, name) for name in names})

@@ -19,6 +19,7 @@ from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.fvd import FVD
 from videoflow_tf.metrics.measurements import Measurements, load, save
 from videoflow_tf.metrics.metric import Clips, Metric, MetricOptions, SampleMetric, VideoMetric, check_finite
+from videoflow_tf.metrics.papers import PAPERS
 from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.predictions import Predictions
@@ -113,6 +114,9 @@ def measure_predictor(
 def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) -> results.Results:
     """As `evaluate`, of samples that are drawn already."""
     arguments.check_follows(predictions.context_shape[0], predictions.context_shape[1:])
+    if arguments.protocol is not None:
+        followed = PAPERS[arguments.protocol].arguments["temperature"]
+        predictions.check_temperature(followed, f"leave --protocol={arguments.protocol} out")
     context, num_videos = predictions.context_shape[0], arguments.num_videos or predictions.num_videos
     num_frames = arguments.num_frames or predictions.num_frames
     num_samples = arguments.num_samples or predictions.num_samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -33,14 +34,15 @@ class Predictions:
     Attributes:
       num_videos, num_samples, num_frames: V of all files, S of each video, N of each sample.
       context_shape: [K, H, W, C].
-      drawn_with: `temperature` and `seed`, where the files say them.
+      drawn_with: `temperature` and `seed`, where the files say them; all say the same.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Reads how large the arrays are.
 
         Raises:
-          UserError: there is no such file, an array is missing or of another type or shape, or files differ.
+          UserError: there is no such file, an array is missing or of another type or shape, or files differ, in how
+            their samples were drawn, too.
         """
         self._path = local_path(path)
         self._files = sorted(self._path.glob("*.npz")) if self._path.is_dir() else [self._path]
@@ -58,6 +60,12 @@ class Predictions:
         self.context_shape = shapes[0]["context"][1:]
         self.num_samples, self.num_frames = shapes[0]["samples"][1:3]
         self.drawn_with = _scalars(self._files[0])
+        for file in self._files[1:]:
+            if (drawn_with := _scalars(file)) != self.drawn_with:
+                raise UserError(
+                    f"{file} says {_in_words(drawn_with)} of its samples, {self._files[0]} "
+                    f"{_in_words(self.drawn_with)}; give each kind a folder of its own"
+                )
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -68,6 +76,12 @@ class Predictions:
     def label(self) -> str:
         """What they are called in the names of results."""
         return file_label(self._path, self.identity["predictions_digest"])
+
+    def check_temperature(self, expected: float, remedy: str) -> None:
+        """Raises `UserError`, which ends with `remedy`, if the files say that they are of another temperature."""
+        drawn_at = self.drawn_with.get("temperature", expected)
+        if drawn_at != expected:
+            raise UserError(f"{self._path} says temperature={drawn_at} of its samples, not {expected}; {remedy}")
 
     def __iter__(self) -> Iterator[PredictedClip]:
         """All videos, a file in memory at a time."""
@@ -135,5 +149,18 @@ def _read(file: Path, names: Collection[str] = _SHAPES) -> dict[str, np.ndarray]
 
 
 def _scalars(file: Path) -> dict[str, float | int]:
-    found = _read(file, ("temperature", "seed"))
-    return {name: value.item() for name, value in found.items() if value.shape == () and value.dtype.kind in "iuf"}
+    """What a file says of how it was drawn: `temperature` and `seed`, one, both or neither."""
+    found: dict[str, float | int] = {}
+    for name, value in _read(file, ("temperature", "seed")).items():
+        if value.size != 1 or value.dtype.kind not in "iuf":
+            raise UserError(f"{name} in {file} is {value.dtype} {list(value.shape)}; it must be one number")
+        # 0.7 in float32 is 0.7, not 0.699999988.
+        number = value.item() if value.dtype.kind in "iu" else float(str(value.ravel()[0]))
+        if not math.isfinite(number) or (name == "temperature" and number < 0):
+            raise UserError(f"{name} in {file} is {number}; it must be finite, and a temperature 0 or more")
+        found[name] = number
+    return found
+
+
+def _in_words(drawn_with: Mapping[str, float | int]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in drawn_with.items()) or "nothing"
