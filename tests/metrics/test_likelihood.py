@@ -3,11 +3,14 @@ import tempfile
 import numpy as np
 import pytest
 
+from tests.checks import refused
+from tests.conftest import TINY
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.evaluate import measure_videos
 from videoflow_tf.metrics.likelihood import BitsPerPixel, importance_weighted_bits
 from videoflow_tf.metrics.measurements import Measurements
+from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.protocol import Protocol
 from videoflow_tf.training.checkpoints import load_workdir
@@ -75,8 +78,49 @@ def test_not_finite(micro_run):
     _, model = load_workdir(micro_run)
     variable = model.trainable_variables[0]
     variable.assign(variable * np.nan)
-    with pytest.raises(UserError, match="bits per pixel of video 0 of split test is not finite"):
+    with pytest.raises(
+        UserError, match="VideoFlowPredictor.frame_bits_per_pixel gives bits per pixel of video 0 that are not finite"
+    ):
         _bits(model, num_videos=2)
+
+
+class Wrong(Predictor):
+    likelihood = "exact"
+    identity: dict = {}  # noqa: RUF012
+
+    def __init__(self, bits):
+        super().__init__(TINY)  # Two frames given.
+        self._bits = bits
+
+    def predict_frames(self, context, num_frames, temperature, seeds):
+        raise AssertionError
+
+    def frame_bits_per_pixel(self, videos, seeds):
+        return self._bits
+
+
+@pytest.mark.parametrize(
+    ("bits", "message"),
+    [
+        (np.ones([3, 5]), r"gives float64 \[3, 5\]; it must be float \[3, 3\]: videos, scored frames"),
+        (np.ones([3]), r"gives float64 \[3\]; it must be float \[3, 3\]"),
+        (1.5, r"gives float64 \[\]; it must be float \[3, 3\]"),
+        (None, r"gives object \[\]; it must be float \[3, 3\]"),
+        (np.array([[1, 1, 1], [1, np.nan, 1], [1, 1, 1]]), "gives bits per pixel of video 8 that are not finite"),
+        (np.full([3, 3], np.inf), "gives bits per pixel of video 7 that are not finite: evaluate another run if"),
+    ],
+)
+def test_bits_that_are_none(make_video, bits, message):
+    with refused(f"^Wrong.frame_bits_per_pixel {message}"):
+        BitsPerPixel(TINY, "exact").measure(Wrong(bits), make_video(3, 5), [7, 8, 9], 0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"score_context": True}, {"conditional": False}], ids=str)
+def test_frames_that_are_scored(make_model, make_video, changes):
+    """The context too, where the configuration has it scored."""
+    predictor = VideoFlowPredictor(make_model("float32", **changes))
+    bits = BitsPerPixel(predictor.config, draws=2).measure(predictor, make_video(1, 3), [0], 0)
+    assert bits.shape == (1, 2, 3 if changes else 1)
 
 
 def test_goes_on_from_kept_measurements(model, tmp_path):

@@ -51,10 +51,28 @@ class BitsPerPixel(VideoMetric):
         return {"likelihood": self._likelihood, **how}
 
     def measure(self, predictor: Predictor, videos: np.ndarray, indices: Sequence[int], seed: int) -> np.ndarray:
-        """float [B, draws, frames scored]"""
+        """float [B, draws, frames scored]; raises `UserError` if they are not finite, or of another shape."""
         seeds = [as_seed((seed, int(i))) for i in indices]
         of_draws = [seeds, *([fold_in(s, draw) for s in seeds] for draw in range(1, self._draws))]
-        return np.stack([predictor.frame_bits_per_pixel(videos, np.stack(s)) for s in of_draws], axis=1)
+        return np.stack([self._checked(predictor, videos, np.stack(s), indices) for s in of_draws], axis=1)
+
+    def _checked(
+        self, predictor: Predictor, videos: np.ndarray, seeds: np.ndarray, indices: Sequence[int]
+    ) -> np.ndarray:
+        bits = np.asarray(predictor.frame_bits_per_pixel(videos, seeds))
+        method = f"{type(predictor).__name__}.frame_bits_per_pixel"
+        shape = len(videos), predictor.num_scored(videos.shape[1])
+        if bits.dtype.kind != "f" or bits.shape != shape:
+            raise UserError(
+                f"{method} gives {bits.dtype} {list(bits.shape)}; it must be float {list(shape)}: videos, scored frames"
+            )
+        finite = np.isfinite(bits).all(axis=1)
+        if not finite.all():
+            raise UserError(
+                f"{method} gives bits per pixel of video {indices[np.argmin(finite)]} that are not finite: evaluate "
+                "another run if the training has diverged, else correct the method"
+            )
+        return bits
 
     def summarize(self, measurements: np.ndarray) -> dict[str, Any]:
         """`curve_statistics` of the mean over the draws; with several of them also `importance_weighted`.

@@ -71,3 +71,7 @@ class Predictor(abc.ABC):
           float [B, T - K].
         """
         raise NotImplementedError(f"{type(self).__name__} has no likelihood")
+
+    def num_scored(self, num_frames: int) -> int:
+        """Of so many frames of a video those that `frame_bits_per_pixel` is about: all after the context."""
+        return num_frames - self.config.num_context

@@ -60,6 +60,10 @@ class VideoFlowPredictor(Predictor):
     def frame_bits_per_pixel(self, videos: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         return self._bits(tf.constant(videos), tf.constant(seeds)).numpy()
 
+    def num_scored(self, num_frames: int) -> int:
+        scores_all = self.config.score_context or not self.config.conditional
+        return num_frames if scores_all else super().num_scored(num_frames)
+
     def _sample(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """context uint8 [1, K, H, W, C], seeds int32 [n, 2] -> uint8 [n, N, H, W, C]."""
         frames = self.model.sample_frames(
