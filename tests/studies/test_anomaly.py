@@ -59,6 +59,16 @@ def test_any_name_of_a_file_goes_into_the_figure(make_model, make_video, tmp_pat
     assert chart.axes[0].get_title().count("\n") == 1
 
 
+@pytest.mark.parametrize(("stem", "shown"), [("two_cars (1)", "two_cars (1).gif"), ("x" * 90, "x" * 80)])
+def test_the_title_of_a_film_strip_names_the_file(make_model, make_video, tmp_path, stem, shown):
+    file = tmp_path / f"{stem}.gif"
+    strips.save_gif(file, make_video(1, 3)[0])
+    _, chart, _ = anomaly_files._of_video(make_model("float32"), AnomalyArguments("w", video_file=str(file)))
+    film, curve = chart.axes
+    assert film.get_title() == f"{shown}\nAnomaly score, frames 1 to 2 given (blue)"
+    assert len(film.images) == 3 and curve.get_title() == ""
+
+
 def test_too_short_and_unconditional(make_model, make_video):
     with pytest.raises(UserError, match="has 2 frames; a score needs more than the 2"):
         anomaly.frame_scores(make_model(), make_video(batch=1, frames=2)[0])
