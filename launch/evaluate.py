@@ -12,12 +12,16 @@ is in their names: no result replaces another. Started again after an interrupti
 import cli
 from absl import flags
 
+from videoflow_tf.commands import here
+from videoflow_tf.errors import UserError
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.network_files import check_networks, find_i3d
 from videoflow_tf.workdir import run_config
 
 cli.define_flags(EvaluateArguments)
-_SELF_CHECK = flags.DEFINE_boolean("self_check", False, "Only check the network of fvd on two known clips.")
+_SELF_CHECK = flags.DEFINE_boolean(
+    "self_check", False, "Only check the network of fvd on two known clips: status 2 if it is another."
+)
 
 
 def main() -> None:
@@ -36,13 +40,17 @@ def main() -> None:
 
 
 def _self_check() -> None:
-    find_i3d(cli.FLAGS.i3d_path)
+    folder = find_i3d(cli.FLAGS.i3d_path)
     cli.load_tensorflow()
-    from videoflow_tf.metrics.fvd import SELF_CHECK_VALUE, self_check
+    from videoflow_tf.metrics.fvd import SELF_CHECK_ERROR, SELF_CHECK_VALUE, self_check
     from videoflow_tf.metrics.i3d import I3D
 
     distance = self_check(I3D(cli.FLAGS.i3d_path))
-    print(f"FVD of all-black and all-white clips: {distance:.2f}; the weights of I3D give {SELF_CHECK_VALUE:g}")
+    found = f"FVD of all-black and all-white clips: {distance:.2f}; the weights of I3D give {SELF_CHECK_VALUE:g}"
+    if not abs(distance - SELF_CHECK_VALUE) <= SELF_CHECK_ERROR:
+        remedy = here("remove it or leave --i3d_path out, and run launch/prepare_i3d.py")
+        raise UserError(f"{found}: {folder} is another network; {remedy}")
+    print(found)
 
 
 if __name__ == "__main__":

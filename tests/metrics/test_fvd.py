@@ -72,11 +72,11 @@ def test_frechet_distance_of_a_set_with_itself_is_zero():
     np.testing.assert_allclose(frechet_distance(vectors, vectors[::-1]), 0, atol=1e-9)
 
 
-def _stand_in(path, first_hub_format: bool) -> str:
-    """A SavedModel with I3D's signature whose "logits" are the colour means of the first and the last frame."""
+def _stand_in(path, first_hub_format: bool, scale: float = 1.0) -> str:
+    """A SavedModel with I3D's signature whose "logits" are the colour means of the first and the last frame, scaled."""
 
     def logits(clips):
-        return tf.concat([tf.reduce_mean(clips[:, t], axis=[1, 2]) for t in (0, -1)], axis=-1)
+        return scale * tf.concat([tf.reduce_mean(clips[:, t], axis=[1, 2]) for t in (0, -1)], axis=-1)
 
     if first_hub_format:  # No tag, and a marker file.
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -207,7 +207,12 @@ def test_evaluate_measures_fvd(command, micro_run, tmp_path):
 
 
 def test_self_check_command(command, tmp_path):
-    done = command("evaluate", "--self_check", f"--i3d_path={_stand_in(tmp_path / 'i3d', True)}")
+    """Of the stand-in the distance is 24, times the square of its scale."""
+    right, wrong = (_stand_in(tmp_path / name, True, scale) for name, scale in (("right", 2.362), ("wrong", 2.37)))
+    done = command("evaluate", "--self_check", f"--i3d_path={right}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("FVD of all-black and all-white clips: 24.0")
-    assert "the weights of I3D give 133.9" in done.stdout
+    assert done.stdout == "FVD of all-black and all-white clips: 133.90; the weights of I3D give 133.9\n"
+    done = command("evaluate", "--self_check", f"--i3d_path={wrong}")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: FVD of all-black and all-white clips: 134.8")
+    assert done.stderr.count("\n") == 1 and f"{wrong} is another network; remove it or leave" in done.stderr
