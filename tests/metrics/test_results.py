@@ -60,6 +60,15 @@ def test_metrics_of_other_data_are_dropped(tmp_path):
         assert _without_argv(_write(tmp_path, changed)) == changed
 
 
+def test_metrics_of_another_model_are_dropped(tmp_path):
+    """Of one that a file from before such notes was measured with, nothing is known."""
+    mine, other = _fvd(5), _likelihood(5)
+    mine["fvd"]["protocol"]["model"], other["protocol"]["model"] = "0a", "0b"
+    _write(tmp_path, mine)
+    assert _without_argv(_write(tmp_path, other)) == other
+    assert _without_argv(_write(tmp_path, _fvd(5))) == other | _fvd(5)
+
+
 def test_what_differs_from_the_defaults_has_a_name_of_its_own(tmp_path):
     for arguments in ({}, {"split": "validation"}, {"temperature": 1.0}, {"num_samples": 9}, {"num_videos": 3}):
         _write(tmp_path, _fvd(5), **arguments)

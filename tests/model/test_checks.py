@@ -191,9 +191,12 @@ def test_log_prob_of_what_cannot_be_frames(model, make_video, make_frames):
         for density in (future.log_prob, future.prob):
             with refused("expected continuous frames .*got dtype .*dequantize"):
                 density(integers)
-    for scaled in (video / 255, video.astype(np.float32), tf.constant(video / 255, tf.float32)):
+    one_of_two = np.stack([make_frames(1, 2)[0], video[0] / 255])
+    for scaled in (video / 255, video.astype(np.float32), tf.constant(video / 255, tf.float32), one_of_two):
         with refused("expected continuous frames around .*dequantize"):
             future.log_prob(scaled)
+    with refused("expected continuous frames around"):
+        model.encode(tf.constant(video / 255, model.float_dtype))
     graph = traced(future.log_prob, tf.TensorSpec([2, 2, 8, 8, 3], tf.float32))
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected continuous frames around"):
         graph(video / 255)

@@ -179,10 +179,14 @@ def test_pixel_scaling_of_the_official_code(make_model, make_video):
     assert not np.allclose(make_model().bits_per_pixel(video, None, noise), expected)
 
 
-def test_without_a_seed_a_video_has_the_same_noise_wherever_it_stands(make_model, make_video):
-    """In `bits_per_pixel`, `encode` and Keras' `evaluate`, and as it had when it came first."""
+def test_a_video_has_the_same_noise_wherever_it_stands(make_model, make_video):
+    """In `bits_per_pixel`, with a seed for all or none, `encode` and Keras' `evaluate`, and as it had when it came
+    first."""
     model, video = make_model(), make_video(5)
+    seeded = model.bits_per_pixel(video, seed=5).numpy()
+    np.testing.assert_allclose(model.bits_per_pixel(video[::-1], seed=5), seeded[::-1], rtol=1e-6)
     bits = model.bits_per_pixel(video).numpy()
+    assert not np.allclose(seeded, bits, rtol=1e-6)
     np.testing.assert_allclose(model.bits_per_pixel(video[::-1]), bits[::-1], rtol=1e-6)
     alone = [model.bits_per_pixel(video[i : i + 1], seed=(0, 0)).numpy()[0] for i in range(5)]
     np.testing.assert_allclose(bits, alone, rtol=1e-6)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from videoflow_tf import data
 from videoflow_tf.training import export
 from videoflow_tf.training import train as training
 from videoflow_tf.training.checkpoints import load_workdir
-from videoflow_tf.training.validation import draw_samples
+from videoflow_tf.training.validation import _validation_batches, draw_samples
 from videoflow_tf.workdir import latest_checkpoint, read_config, saved_checkpoints
 
 
@@ -302,3 +303,11 @@ def test_samples_that_are_not_finite_do_not_end_the_training(micro_run, tmp_path
     assert draw_samples(model, None, tmp_path / "strip", lambda: None) == []
     assert "No samples at temperature 0.5 yet: they are not finite" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("replicas", "share"), [(1, 5), (2, 3), (4, 3), (3, 4)])
+def test_replicas_leave_out_no_video_of_the_validation(micro_config, replicas, share):
+    config = micro_config.replace(eval_videos=12, batch_size=5)
+    batches = _validation_batches(config, None, SimpleNamespace(num_replicas_in_sync=replicas))
+    sizes = [len(batch) for batch in batches]
+    assert sum(sizes) == 12 and sizes[0] == share * replicas

@@ -7,8 +7,8 @@ import tensorflow as tf
 import tf_keras
 
 from tests import reference
-from tests.checks import all_equal, assert_all_close, assert_normalized
-from videoflow_tf.data import train_clips
+from tests.checks import all_equal, assert_all_close, assert_normalized, refused
+from videoflow_tf.data import eval_videos, train_clips
 from videoflow_tf.model import pixels
 from videoflow_tf.training.optimizer import make_optimizer
 
@@ -118,6 +118,23 @@ def test_fit_evaluate_and_predict(make_trained, make_video):
     video = make_video()
     np.testing.assert_allclose(model.predict(video, verbose=0), model.bits_per_pixel(video), rtol=1e-5)
     np.testing.assert_allclose(model(video), model.bits_per_pixel(video))
+
+
+def test_wrong_data_are_one_line_and_right_ones_are_taken_after_them(make_trained, make_video):
+    model, video = make_trained(), make_video()
+    for wrong, message in (
+        (video.astype(np.float32), "expected a video of dtype uint8, got float32"),
+        (video[:, :, :4], "expected frames of 8x8"),
+        ({"clip": video}, "expected clips, or elements with a 'video', got clip"),
+    ):
+        for call in (model.fit, model.evaluate):
+            with refused(message):
+                call(wrong, verbose=0)
+    elements = eval_videos(model.config, None, "test", num_videos=2).batch(2)
+    clips = np.concatenate([element["video"] for element in elements])
+    assert model.evaluate(elements, verbose=0) == pytest.approx(np.mean(model.bits_per_pixel(clips)), rel=1e-5)
+    model.fit(video, verbose=0)
+    assert int(model.step) == 1
 
 
 def test_single_batches(make_trained, make_video):

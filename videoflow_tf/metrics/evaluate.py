@@ -17,7 +17,7 @@ from videoflow_tf.media.progress import on_own_line, progress_bar
 from videoflow_tf.metrics import results
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.fvd import FVD
-from videoflow_tf.metrics.measurements import Measurements, load, save
+from videoflow_tf.metrics.measurements import Measurements, identity_digest, load, save
 from videoflow_tf.metrics.metric import Clips, Metric, MetricOptions, SampleMetric, VideoMetric, check_finite
 from videoflow_tf.metrics.papers import PAPERS
 from videoflow_tf.predictors.by_name import open_predictor
@@ -77,6 +77,7 @@ def measure_predictor(
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
     shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
+    shared["model"] = identity_digest(predictor.identity)
     scored_frames = scored_frames or config.num_eval_frames
     protocol = Protocol.of(
         predictor, **shared, frames=scored_frames, predictor=arguments.predictor, name=arguments.protocol

@@ -124,14 +124,17 @@ def _read(path: Path, count: int) -> list[dict[str, Any]]:
 
 
 def _measured_alike(old: dict[str, Any], new: dict[str, Any], name: str) -> dict[str, Any]:
-    """The metrics of an earlier file that were measured on the same videos, by the same step, as `name` now."""
-    wanted = _conditions(Protocol.of_metric(new, name))
+    """The metrics of an earlier file that were measured on the same videos, by the same model and step, as `name`
+    now."""
+    wanted = Protocol.of_metric(new, name)
     ours = [n for n in METRICS if isinstance(old.get(n), dict) and "argv" in old[n]]
-    kept = [n for n in ours if _conditions(Protocol.of_metric(old, n)) == wanted]
+    kept = [n for n in ours if _alike(Protocol.of_metric(old, n), wanted)]
     return {n: old[n] for n in old if n in kept or (n == "protocol" and _AT_THE_TOP in kept)}
 
 
-def _conditions(protocol: Protocol) -> tuple[Any, ...]:
-    """What the metrics of a file share and its name does not say."""
-    p = protocol
-    return p.dataset, p.data_dir, p.split, p.videos, p.context, p.seed, p.step
+def _alike(a: Protocol, b: Protocol) -> bool:
+    """Whether two metrics agree in what those of a file share and its name does not say."""
+    shared = ("dataset", "data_dir", "split", "videos", "context", "seed", "step")
+    if None not in (a.model, b.model):  # Files from before it was noted have none.
+        shared += ("model",)
+    return all(getattr(a, name) == getattr(b, name) for name in shared)

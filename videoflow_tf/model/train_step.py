@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from videoflow_tf.errors import UserError
-from videoflow_tf.model import pixels
+from videoflow_tf.model import checks, pixels
 from videoflow_tf.model.mixture import sharpness_at
 from videoflow_tf.seeds import fold_in, split_seed
 
@@ -29,6 +31,29 @@ class TrainStep:
             )
         super().compile(optimizer, **kwargs)
 
+    def fit(self, *args: Any, **kwargs: Any) -> tf_keras.callbacks.History:
+        """As of a Keras model; what is wrong with the data is said as `UserError`, where Keras buries it in a graph."""
+        with self._plain_errors():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `fit`."""
+        with self._plain_errors():
+            return super().evaluate(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            found = error
+            while found is not None and not isinstance(found, UserError):
+                found = found.__cause__ or found.__context__
+            if found is None or found is error:
+                raise
+            self.train_function = self.test_function = None  # What could not be traced is not kept.
+            raise found from None
+
     # Nothing in here needs AutoGraph, whose reading of every function would take a good part of the tracing time.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -37,7 +62,7 @@ class TrainStep:
         A step whose gradient is not finite counts as a step, but not in the mean of `bits_per_pixel`, and the package's
         Adam leaves the weights as they were; its `gradient_norm` tells.
         """
-        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
+        video = self._checked_batch(video)
         seed = tf.stack([tf.constant(self.config.seed, tf.int64), self.step])
         noise_seed, training_seed = split_seed(seed, 2)
         noise = self._replica_noise(video, noise_seed)
@@ -55,6 +80,16 @@ class TrainStep:
         bits = tf.where(finite, bits, tf.zeros_like(bits))
         self._bits_per_pixel_mean.update_state(bits, sample_weight=tf.fill(tf.shape(bits), tf.cast(finite, bits.dtype)))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result(), "gradient_norm": norm}
+
+    def _checked_batch(self, batch: Any) -> tf.Tensor:
+        """The clips in what `fit` and `evaluate` are given: alone, first of a tuple, or by their name in elements of
+        `data.eval_videos`."""
+        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(batch)
+        if isinstance(video, dict):
+            if "video" not in video:
+                raise UserError(f"expected clips, or elements with a 'video', got {', '.join(map(str, video))}")
+            video = video["video"]
+        return checks.checked_video(video, self.config.frame_shape, 1)
 
     def _bits_and_gradients(
         self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor
@@ -102,7 +137,7 @@ class TrainStep:
     @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """Bits per pixel of clips uint8 [B, T, H, W, C], with the same fixed noise for each, wherever it stands."""
-        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(video)
+        video = self._checked_batch(video)
         self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
 

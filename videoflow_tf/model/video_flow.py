@@ -109,8 +109,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
             are scored as well, and an unconditional model scores every frame.
           dequantization_noise: [B, T, H, W, C] in [0, 1), one slot per encoded frame ([B, T+1, ...] with
             `config.condition_on_first_frame`, which encodes the first frame twice).
-          seed: a whole number or two, of the noise where none is given; or int32 [B, 2], one for every video. Without
-            it a fixed draw, the same for every video, so that calls repeat and a video's place is of no consequence.
+          seed: a whole number or two, of the noise where none is given, the same for every video, so that a video's
+            place is of no consequence; or int32 [B, 2], one for every video. Without it a fixed draw.
 
         Returns:
           float32 [B]
@@ -324,6 +324,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         frames = checks.checked_video(frames, self.config.frame_shape, 1, self.float_dtype)
         if frames.dtype == tf.uint8:
             frames, _ = self.dequantizer(frames, self._noise(frames, dequantization_noise, None))
+        else:
+            frames = checks.checked_density_input(frames)
         return [clip.latents for clip in encode_frames(self.levels, frames).levels]
 
     def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
@@ -415,12 +417,13 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         return tf.concat([video[:, :1], video], axis=1) if self.config.condition_on_first_frame else video
 
     def _noise(self, video: tf.Tensor, noise: tf.Tensor | None, seed: tf.Tensor | None) -> tf.Tensor:
-        """The noise given, or a draw; without a seed one for all videos of the batch, [1, T, H, W, C]."""
+        """The noise given, or a draw: of one seed the same for all videos of the batch, [1, T, H, W, C]."""
         if noise is None:
             batch, *shape = sizes(video, 5)
-            if seed is None:
-                batch, seed = 1, pixels.DEFAULT_SEED
-            return pixels.dequantization_noise([batch, *shape], checks.checked_seeds(as_seed(seed), batch))
+            seed = as_seed(pixels.DEFAULT_SEED if seed is None else seed)
+            if seed.shape.rank == 1:  # A video's place in the batch is of no consequence.
+                batch = 1
+            return pixels.dequantization_noise([batch, *shape], checks.checked_seeds(seed, batch))
         return checks.checked_noise(noise, video)
 
     def _noise_shape(self, video_shape: tf.Tensor) -> tf.Tensor:

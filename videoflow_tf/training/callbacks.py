@@ -174,7 +174,7 @@ class WatchInvertibility(tf_keras.callbacks.Callback):
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         step, error = int(self.model.step.numpy()), float(self._compiled(self._clip))
-        with self._writer.as_default(step):
+        with writing("the curves of TensorBoard"), self._writer.as_default(step):
             tf.summary.scalar("reconstruction_error", error)
             for i, level in enumerate(self.model.levels):
                 matrices = np.stack([flow_step.conv.matrix() for flow_step in level.steps])

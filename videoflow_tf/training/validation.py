@@ -169,7 +169,10 @@ def _validation_batches(
     config: VideoFlowConfig, data_dir: str | None, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset:
     videos = data.validation_videos(config, data_dir, config.eval_videos)
-    replicas = strategy.num_replicas_in_sync
-    batch = min(config.batch_size * replicas, int(videos.cardinality()))
-    # Replicas take equal shares: several leave out a last batch that is not whole.
+    count, replicas = int(videos.cardinality()), strategy.num_replicas_in_sync
+    share = config.batch_size
+    if replicas > 1:
+        # Replicas take equal shares: such that no video is left out, or as few as can be.
+        share = max(n for n in range(1, share + 1) if n == 1 or count % (n * replicas) == 0)
+    batch = min(share * replicas, count)
     return shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=replicas > 1))
