@@ -34,7 +34,7 @@ class Protocol:
     temperature: float | None = None  # Factor of every sigma in the prior.
     seed: int | None = None
     step: int | None = None  # Training steps of the model.
-    model: str | None = None  # A digest of its weights and configuration, or of the predictor's identity.
+    identity: str | None = None  # A digest of what tells the model or predictor from others.
     predictor: str | None = None  # Which, where it is not the model of a run.
     name: str | None = None  # Of the paper that it follows.
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # JSON values of the kind's own.

@@ -63,7 +63,7 @@ def test_metrics_of_other_data_are_dropped(tmp_path):
 def test_metrics_of_another_model_are_dropped(tmp_path):
     """Of one that a file from before such notes was measured with, nothing is known."""
     mine, other = _fvd(5), _likelihood(5)
-    mine["fvd"]["protocol"]["model"], other["protocol"]["model"] = "0a", "0b"
+    mine["fvd"]["protocol"]["identity"], other["protocol"]["identity"] = "0a", "0b"
     _write(tmp_path, mine)
     assert _without_argv(_write(tmp_path, other)) == other
     assert _without_argv(_write(tmp_path, _fvd(5))) == other | _fvd(5)

@@ -77,7 +77,7 @@ def measure_predictor(
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
     shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
-    shared["model"] = identity_digest(predictor.identity)
+    shared["identity"] = identity_digest(predictor.identity)
     scored_frames = scored_frames or config.num_eval_frames
     protocol = Protocol.of(
         predictor, **shared, frames=scored_frames, predictor=arguments.predictor, name=arguments.protocol

@@ -135,6 +135,6 @@ def _measured_alike(old: dict[str, Any], new: dict[str, Any], name: str) -> dict
 def _alike(a: Protocol, b: Protocol) -> bool:
     """Whether two metrics agree in what those of a file share and its name does not say."""
     shared = ("dataset", "data_dir", "split", "videos", "context", "seed", "step")
-    if None not in (a.model, b.model):  # Files from before it was noted have none.
-        shared += ("model",)
+    if None not in (a.identity, b.identity):  # Files from before it was noted have none.
+        shared += ("identity",)
     return all(getattr(a, name) == getattr(b, name) for name in shared)
