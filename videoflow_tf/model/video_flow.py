@@ -361,7 +361,8 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
             raise UserError(f"the model has been trained for {counted(step, 'step')}; initialize a new one")
         seed = (self.config.seed, 0) if seed is None else seed
         batch = self._encoded(checks.checked_video(batch, self.config.frame_shape, least_frames=1))
-        noise = self._noise(batch, None, seed)
+        shape = sizes(batch, 5)
+        noise = pixels.dequantization_noise(shape, checks.checked_seeds(as_seed(seed), shape[0]))
         self.dequantizer.initialize(batch, noise)
         frames, _ = self.dequantizer(batch, noise)
         x = tf.reshape(frames, [-1, *frames.shape[2:]])
