@@ -1,6 +1,7 @@
 import collections
 import functools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -130,6 +131,8 @@ def test_wrong_data_are_one_line_and_right_ones_are_taken_after_them(make_traine
         for call in (model.fit, model.evaluate):
             with refused(message):
                 call(wrong, verbose=0)
+    with refused("expected callbacks of tf_keras, got EarlyStopping of Keras 3"):
+        model.fit(video, callbacks=[keras.callbacks.EarlyStopping()], verbose=0)
     elements = eval_videos(model.config, None, "test", num_videos=2).batch(2)
     clips = np.concatenate([element["video"] for element in elements])
     assert model.evaluate(elements, verbose=0) == pytest.approx(np.mean(model.bits_per_pixel(clips)), rel=1e-5)

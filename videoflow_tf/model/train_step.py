@@ -33,11 +33,13 @@ class TrainStep:
 
     def fit(self, *args: Any, **kwargs: Any) -> tf_keras.callbacks.History:
         """As of a Keras model; what is wrong with the data is said as `UserError`, where Keras buries it in a graph."""
+        checks.check_callbacks(kwargs.get("callbacks"))
         with self._plain_errors():
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `fit`."""
+        checks.check_callbacks(kwargs.get("callbacks"))
         with self._plain_errors():
             return super().evaluate(*args, **kwargs)
 
