@@ -24,7 +24,7 @@ class TrainStep:
 
     def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
         """As Keras' own; `UserError` for an optimizer that is not of tf_keras."""
-        if type(optimizer).__module__.split(".")[0] == "keras":
+        if checks.is_of_keras_3(optimizer):
             raise UserError(
                 f"expected an optimizer of tf_keras, got {type(optimizer).__name__} of Keras 3: `import tf_keras`, "
                 "Keras 2, which TensorFlow Probability works with"
