@@ -77,20 +77,6 @@ def test_how_far_back_an_encoder_looks(build, encoder_changes):
     assert encoder.past == (None if noticed[0] else FRAMES - 1 - noticed.index(True))
 
 
-@pytest.mark.parametrize(
-    ("kind", "field", "message"),
-    [
-        ("conv2d", "latent_architecture", "unknown architecture 'x'; one of: single_conv, residual, conv_blocks"),
-        ("pointwise", "pointwise_scale", "unknown scale 'x'; one of: level, past, standard"),
-    ],
-)
-def test_an_unknown_architecture_or_scale_raises_and_names_the_known_ones(kind, field, message):
-    config = TINY.replace()
-    object.__setattr__(config, field, "x")
-    with pytest.raises(ValueError, match=message):
-        LATENT_ENCODERS[kind](config, LOWER, np.random.default_rng(0), tf.float64)
-
-
 def test_dilations_that_do_not_fit_are_left_out(build):
     changes = {"frame_size": 20, "latent_dilations": (1, 2, 4)}
     assert build(LOWER, **changes)[0].dilations == (1, 2, 4)  # 10 pixels wide.
