@@ -47,7 +47,7 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
         tasks["flow_alone"] = training_task(work.without_prior())
     seconds = timing.interleaved(tasks | timing.matmul_tasks(args.matmul_sizes), args.repeats)
     found = _sizes(work) | _rates(seconds, "train", work.training_gflop())
-    scored = work.batch_size * (work.num_frames - work.frames_given)
+    scored = work.batch_size * (work.num_frames - work.config.num_unscored)
     found["scored_frames_per_second"] = scored / found["train_seconds"]["median"]
     if args.plain_tfp:
         found["plain_tfp_seconds"] = timing.spread(seconds["plain_tfp"])
@@ -200,8 +200,9 @@ def _work(args: argparse.Namespace) -> Work:
     work = Work(CONFIGS[args.config].replace(**changes), 1, 1, args.jit_compile)
     work = _for_task(work, "sample" if args.what == "sample" else "train", args)
     trains = args.what != "sample"
-    if trains and work.num_frames <= work.frames_given:
-        raise UserError(f"--num_frames={work.num_frames} leaves nothing to score after {work.frames_given} given")
+    given = work.config.num_unscored
+    if trains and work.num_frames <= given:
+        raise UserError(f"--num_frames={work.num_frames} leaves nothing to score after {given} given")
     return work
 
 

@@ -50,8 +50,7 @@ _COUNTS = (1, 8)
 
 def step_flops(config: VideoFlowConfig) -> float:
     """Operations of one device's share of a training step, `batch_size` clips."""
-    given = 0 if config.score_context or not config.conditional else config.num_context
-    return config.batch_size * flops.training_flops(config, config.num_train_frames, given)
+    return config.batch_size * flops.training_flops(config, config.num_train_frames, config.num_unscored)
 
 
 def step_seconds(config: VideoFlowConfig, device: Device, share: float) -> float:

@@ -46,19 +46,13 @@ class Work:
     num_frames: int
     jit_compile: bool = False
 
-    @property
-    def frames_given(self) -> int:
-        """Frames of a training clip that are not scored."""
-        scores_all = self.config.score_context or not self.config.conditional
-        return 0 if scores_all else self.config.num_context
-
     def without_prior(self) -> Work:
         """The same flow on every frame, and a convolution a level for its Gaussian: no prior over time."""
         return dataclasses.replace(self, config=self.config.replace(conditional=False))
 
     def training_gflop(self) -> float:
         """Of one training step."""
-        return self.batch_size * flops.training_flops(self.config, self.num_frames, self.frames_given) / 1e9
+        return self.batch_size * flops.training_flops(self.config, self.num_frames, self.config.num_unscored) / 1e9
 
     def sampling_gflop(self) -> float:
         """Of drawing one batch."""

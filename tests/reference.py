@@ -265,7 +265,8 @@ class History:
         is_top = index == config.levels - 1
         if not is_top or config.prior_components == 1:
             return [(sure, encoded_gaussian(config, prior.encoder, past, None if is_top else own))]
-        votes = conv_stack(np.concatenate(past[-window(config) :], axis=-1), prior.mixture.network).sum(axis=(1, 2))
+        seen = [past[0]] * config.condition_on_first_frame + past[-config.num_past_latents :]
+        votes = conv_stack(np.concatenate(seen, axis=-1), prior.mixture.network).sum(axis=(1, 2))
         weights = np.exp(votes) / np.exp(votes).sum(axis=1, keepdims=True)
         found = []
         for k, mark in enumerate(prior.mixture.embeddings.numpy()):

@@ -210,11 +210,10 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
             raise UserError("condition_on_first_frame does not go with latent_encoder=conv3d; choose conv2d")
         if self.latent_encoder_input == "level" and self.latent_encoder != "conv3d":
             raise UserError("latent_encoder_input=level goes with latent_encoder=conv3d alone; choose latents")
-        windowed = self.conditional and self.latent_encoder != "conv_lstm" and not self.condition_on_first_frame
-        if self.prior_components > 1 and not windowed:
+        if self.prior_components > 1 and (not self.conditional or self.latent_encoder == "conv_lstm"):
             raise UserError(
-                f"prior_components={self.prior_components} needs conditional=true and a latent encoder that sees the "
-                "last few frames alone; choose 1, or latent_encoder=conv3d"
+                f"prior_components={self.prior_components} needs conditional=true and a latent encoder that sees a "
+                "window of past frames; choose 1, or latent_encoder=conv3d"
             )
         if self.prior_anneal_steps and self.prior_components == 1:
             raise UserError("prior_anneal_steps is about a mixture: give prior_components, 2 or more, or leave it at 0")
@@ -233,6 +232,16 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
     def bfloat16_networks(self) -> bool:
         """Whether the networks compute in bfloat16."""
         return self.precision == "mixed_bfloat16"
+
+    @property
+    def scores_all_frames(self) -> bool:
+        """Whether bits per pixel count the frames given, too."""
+        return self.score_context or not self.conditional
+
+    @property
+    def num_unscored(self) -> int:
+        """Frames at the beginning of a clip that bits per pixel do not count."""
+        return 0 if self.scores_all_frames else self.num_context
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -52,6 +52,16 @@ def test_encoders_are_the_literal_ones(build, encoder_changes, level, skip):
         assert_all_close([part[:, t - encoder.window] for part in gaussian], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("changes", [{}, {"latent_encoder": "conv2d", "condition_on_first_frame": True}], ids=str)
+def test_the_window_of_a_frame_is_the_state_before_it(build, changes):
+    encoder, latents, _ = build(TOP, **changes)
+    windows = [tf.reshape(z, [BATCH, -1, *z.shape[1:]]) for z in encoder.windows(latents, encoder.window)]
+    state = encoder.initial_state(latents[:, : encoder.window], None)
+    for t in range(encoder.window, FRAMES):
+        assert_all_close(state, [z[:, t - encoder.window] for z in windows], atol=0)
+        state = encoder.push(state, latents[:, t])
+
+
 @LEVELS
 def test_a_step_reads_no_variable(build, encoder_changes, level):
     encoder, latents, own = build(level, **encoder_changes)

@@ -25,7 +25,8 @@ def latents(*leading: int) -> np.ndarray:
 
 def test_weights_of_a_clip_are_those_of_every_frame(mixture):
     clip = latents(2, 5)
-    found = tf.exp(mixture._log_weights_of(tf.constant(clip), 1)).numpy()
+    past = [clip[:, i : i + 3].reshape(6, *LATENT) for i in (0, 1)]  # Of frames 2, 3 and 4.
+    found = tf.exp(mixture._log_weights_of(past, tf.constant([3, 2, 4]))).numpy()
     np.testing.assert_allclose(found.sum(axis=0), 1.0)
     np.testing.assert_allclose(found[:, :, 0], 1 / 3)  # Frame 1 has one frame before it, not two.
     for t in (2, 3, 4):
@@ -56,18 +57,9 @@ def test_futures_stay_apart_where_one_gaussian_would_blur_them(make_model, make_
     np.testing.assert_array_equal(frames, model.sample_frames(context, 1, 0.0, seed=5)[0, :, 0])
 
 
-# Of these the weights would be of other frames in the likelihood than in a sample, or of none.
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"latent_encoder": "conv_lstm"},
-        {"latent_encoder": "conv2d", "condition_on_first_frame": True},
-        {"conditional": False},
-    ],
-    ids=str,
-)
-def test_a_mixture_needs_the_last_frames_alone(changes):
-    with refused("prior_components=2 needs conditional=true and a latent encoder that sees the last few frames alone"):
+@pytest.mark.parametrize("changes", [{"latent_encoder": "conv_lstm"}, {"conditional": False}], ids=str)
+def test_a_mixture_needs_a_window_of_past_frames(changes):
+    with refused("prior_components=2 needs conditional=true and a latent encoder that sees a window of past frames"):
         TINY.replace(prior_components=2, **changes)
 
 
@@ -86,11 +78,11 @@ def test_a_clip_shorter_than_the_window_is_scored(make_model, make_video):
 
 def test_a_sharper_objective_is_the_likelihood_and_at_most_log_n_more(mixture):
     log_probs = np.random.default_rng(3).normal(size=(3, 2, 4), scale=5)
-    clip = tf.constant(latents(2, 5))
-    likelihood = mixture.log_prob(log_probs, clip, 1)
-    np.testing.assert_allclose(mixture.log_prob(log_probs, clip, 1, tf.constant(1.0)), likelihood)
+    past = latents(2, 6)  # Of the last three of the four frames.
+    likelihood = mixture.log_prob(log_probs, past)
+    np.testing.assert_allclose(mixture.log_prob(log_probs, past, tf.constant(1.0)), likelihood)
     equal = np.logaddexp.reduce(log_probs) - np.log(3)
-    found = [mixture.log_prob(log_probs, clip, 1, tf.constant(s)).numpy() for s in (1.001, 3.0, 10.0, 1000.0)]
+    found = [mixture.log_prob(log_probs, past, tf.constant(s)).numpy() for s in (1.001, 3.0, 10.0, 1000.0)]
     np.testing.assert_allclose(found[0], equal, atol=0.01)
     assert all((b > a).all() for a, b in itertools.pairwise(found))
     np.testing.assert_allclose(found[-1], log_probs.max(axis=0), atol=0.01)

@@ -28,7 +28,7 @@ CHANGES = {
     "one_level": {"levels": 1},
     "relu_in_couplings": {"coupling_activation": "relu"},
     "mixture": {"prior_components": 3, "latent_skip": False},
-    "mixture-conv2d": {"prior_components": 2, "latent_encoder": "conv2d"},
+    "mixture-conv2d": {"prior_components": 2, "latent_encoder": "conv2d", "condition_on_first_frame": True},
     "deep": DEEP | {"moved": 0.02},
     "single_frames": {"conditional": False},
     "single_frames_of_a_standard_prior": {"conditional": False, "top_prior": "standard"},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from videoflow_tf.files import local_path
 from videoflow_tf.metrics.arguments import EvaluateArguments, MeasureArguments
 from videoflow_tf.metrics.evaluate import measure_predictions, measure_predictor
 from videoflow_tf.metrics.metric import SampleMetric
+from videoflow_tf.metrics.results import Results
 from videoflow_tf.predictors.by_name import make_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.predictions import Predictions
@@ -57,10 +59,20 @@ class Contender(abc.ABC):
         `scored_frames`: length of the clips whose bits are measured, context included.
         """
 
-    def _evaluate_arguments(self, arguments: CompareArguments, metrics: list[str], *without: str) -> EvaluateArguments:
+    def _measured(
+        self,
+        measure: Callable[[EvaluateArguments], Results],
+        arguments: CompareArguments,
+        metrics: list[str],
+        *without: str,
+    ) -> dict[str, Any]:
+        """The metrics by name, by one of the functions of `evaluate`; `without`: arguments that it does not take."""
+        if not metrics:
+            return {}
         names = {field.name for field in dataclasses.fields(MeasureArguments)} - {*without}
         shared = {name: getattr(arguments, name) for name in names} | {"metrics": metrics}
-        return EvaluateArguments(**shared, output_dir=arguments.results_dir / self._folder, **self._source)
+        folder = arguments.results_dir / self._folder
+        return measure(EvaluateArguments(**shared, output_dir=folder, **self._source)).metrics
 
 
 class PredictorContender(Contender):
@@ -85,16 +97,13 @@ class PredictorContender(Contender):
     def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
         scores = self._predictor.likelihood is not None
         metrics = [name for name in arguments.metrics if scores or issubclass(METRICS[name], SampleMetric)]
-        found = {}
-        if metrics:
-            own = self._evaluate_arguments(arguments, metrics)
-            found = measure_predictor(self._predictor, own, scored_frames).metrics
+        measure = functools.partial(measure_predictor, self._predictor, scored_frames=scored_frames)
         return {
             "model": self.name,
             "parameters": self._predictor.num_parameters,
             "steps": self._predictor.step,
             "seconds_per_frame": self._seconds_per_frame(arguments),
-            "metrics": found,
+            "metrics": self._measured(measure, arguments, metrics),
         }
 
     def _seconds_per_frame(self, arguments: CompareArguments) -> float:
@@ -125,12 +134,9 @@ class PredictionsContender(Contender):
 
     def row(self, arguments: CompareArguments, scored_frames: int) -> dict[str, Any]:
         metrics = [name for name in arguments.metrics if issubclass(METRICS[name], SampleMetric)]
-        found = {}
-        if metrics:
-            of_models = ("split", "temperature", "seed", "batch_size", "dequantization_samples")
-            own = self._evaluate_arguments(arguments, metrics, *of_models)
-            found = measure_predictions(self.predictions, own).metrics
-        return {"model": self.name, "metrics": found}
+        of_models = ("split", "temperature", "seed", "batch_size", "dequantization_samples")
+        measure = functools.partial(measure_predictions, self.predictions)
+        return {"model": self.name, "metrics": self._measured(measure, arguments, metrics, *of_models)}
 
 
 def contenders(arguments: CompareArguments) -> Iterator[Contender]:

@@ -121,17 +121,22 @@ class WindowEncoder(LatentEncoder):
     def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
         self.initialize_windows(*self._as_batch(latents, level, self.window))
 
-    def _as_batch(
-        self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int
-    ) -> tuple[list[tf.Tensor], DiagonalGaussian | None]:
-        """The past of frames start.. and their level, time flattened into the batch: [B*(T-start), h, w, c] each."""
+    def windows(self, latents: tf.Tensor, start: int) -> list[tf.Tensor]:
+        """The past of frames start.. of a known sequence [B, T, h, w, c], time flattened into the batch: `window`
+        latents [B*(T-start), h, w, c], oldest first."""
         k = self.num_past
         past = [slice_axis(latents, start - k + i, i - k, axis=1) for i in range(k)]
         if self.first_frame:
             past.insert(0, tf.broadcast_to(slice_axis(latents, 0, 1, axis=1), tf.shape(past[0])))
+        return [as_images(t) for t in past]
+
+    def _as_batch(
+        self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int
+    ) -> tuple[list[tf.Tensor], DiagonalGaussian | None]:
+        """The past of frames start.. and their level, time flattened into the batch: [B*(T-start), h, w, c] each."""
         if level is not None:
             level = DiagonalGaussian(*(as_images(t) for t in level))
-        return [as_images(t) for t in past], level
+        return self.windows(latents, start), level
 
     def _with_skip(self, gaussian: DiagonalGaussian, past: Sequence[tf.Tensor]) -> DiagonalGaussian:
         last = past[-1][..., : gaussian.mean.shape[-1]]

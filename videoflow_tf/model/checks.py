@@ -53,18 +53,13 @@ def checked_dtype(dtype: tf.DType | str) -> tf.DType:
     )
 
 
-def is_of_keras_3(part: Any) -> bool:
-    """Whether an optimizer or a callback, or a class it is derived from, is not of tf_keras."""
-    return any(kind.__module__.split(".")[0] == "keras" for kind in type(part).__mro__)
-
-
-def check_callbacks(callbacks: Any) -> None:
-    """Raises `UserError` for a callback, alone or in a list, that is not of tf_keras."""
-    for callback in tf.nest.flatten(callbacks):
-        if is_of_keras_3(callback):
+def check_of_keras_2(expected: str, *parts: Any) -> None:
+    """Raises `UserError` for an optimizer or a callback that, or whose base class, is not of tf_keras."""
+    for part in parts:
+        if any(kind.__module__.split(".")[0] == "keras" for kind in type(part).__mro__):
             raise UserError(
-                f"expected callbacks of tf_keras, got {type(callback).__name__} of Keras 3: `import tf_keras`, Keras "
-                "2, which TensorFlow Probability works with"
+                f"expected {expected} of tf_keras, got {type(part).__name__} of Keras 3: `import tf_keras`, Keras 2, "
+                "which TensorFlow Probability works with"
             )
 
 

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from bijectors.fast_forms import slice_axis
 from videoflow_tf.networks.conv2d import ConvStack
 from videoflow_tf.networks.network import Weights
 
@@ -32,7 +31,7 @@ def sharpness_at(step: tf.Tensor, anneal_steps: int) -> tf.Tensor:
 
 
 class Mixture(tf.Module):
-    """The weights of n components given the last `window` latents, and how the latent encoder is told of one.
+    """The weights of n components given the `window` latents that the encoder sees, and how it is told of one.
 
     The logits are the sum over all places of a `ConvStack` of the past: equal weights at the start. The embeddings
     [n, h, w, c] are nearly the same at the start.
@@ -48,7 +47,7 @@ class Mixture(tf.Module):
         rng: np.random.Generator,
     ) -> None:
         super().__init__(name="mixture")
-        self.components, self.window, self.dtype = components, window, dtype
+        self.components, self.dtype = components, dtype
         self.size = latent_shape[:2]
         self.network = ConvStack(window * latent_shape[-1], width, components, "relu", rng, dtype=dtype)
         self.embeddings = tf.Variable(0.01 * rng.normal(size=[components, *latent_shape]), dtype=dtype)
@@ -58,14 +57,15 @@ class Mixture(tf.Module):
         return self.network.fold(self.size), tf.convert_to_tensor(self.embeddings)
 
     def log_prob(
-        self, component_log_probs: tf.Tensor, latents: tf.Tensor, start: int, sharpness: tf.Tensor | None = None
+        self, component_log_probs: tf.Tensor, past: Sequence[tf.Tensor], sharpness: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """log sum_k w_k p_k of frames start.. of a known clip, in nats, [B, T - start].
+        """log sum_k w_k p_k of frames of a known clip, in nats, [B, F].
 
-        `component_log_probs`: log p_k, [n, B, T - start]; `latents`: of the clip, [B, T, h, w, c].
-        `sharpness`: [], s, in training; while it is more than 1 the weights are equal. None is 1.
+        `component_log_probs`: log p_k, [n, B, F]; `past`: `window` latents [B * P, h, w, c] of the last P frames, those
+        that have enough past, oldest first. `sharpness`: [], s, in training; while it is more than 1 the weights are
+        equal. None is 1.
         """
-        log_weights = self._log_weights_of(latents, start)
+        log_weights = self._log_weights_of(past, tf.shape(component_log_probs))
         if sharpness is None:
             return tf.reduce_logsumexp(log_weights + component_log_probs, axis=0)
         sharpness = tf.cast(sharpness, self.dtype)
@@ -88,27 +88,20 @@ class Mixture(tf.Module):
         _, embeddings = weights
         return tf.gather(embeddings, component)
 
-    def initialize(self, latents: tf.Tensor) -> None:
-        """Data-dependent initialisation of the network of the weights on a known clip."""
-        self.network.initialize(tf.concat(self._past_of(latents, self.window), axis=-1))
+    def initialize(self, past: Sequence[tf.Tensor]) -> None:
+        """Data-dependent initialisation of the network of the weights; `past` as of `log_prob`."""
+        self.network.initialize(tf.concat(past, axis=-1))
 
     def _log_weights(self, network: Weights, past: Sequence[tf.Tensor]) -> tf.Tensor:
         """log w_k, [N, n]."""
         votes = self.network.apply(network, tf.concat(past, axis=-1))
         return tf.nn.log_softmax(tf.reduce_sum(votes, axis=[1, 2]))
 
-    def _log_weights_of(self, latents: tf.Tensor, start: int) -> tf.Tensor:
-        """log w_k of frames start.. of a known clip, [n, B, T - start]; equal without enough past."""
-        batch, frames = tf.unstack(tf.shape(latents)[:2])
-        first = max(start, self.window)
-        log_weights = self._log_weights(self.network.fold(self.size), self._past_of(latents, first))
-        known = tf.reshape(log_weights, [batch, tf.maximum(frames - first, 0), self.components])
-        early = tf.minimum(frames, first) - start
+    def _log_weights_of(self, past: Sequence[tf.Tensor], shape: tf.Tensor) -> tf.Tensor:
+        """log w_k of frames of a known clip, of `shape` [n, B, F], by `past` as of `log_prob`; equal without enough."""
+        batch, frames = shape[1], shape[2]
+        log_weights = self._log_weights(self.network.fold(self.size), past)
+        known = tf.reshape(log_weights, [batch, tf.shape(log_weights)[0] // batch, self.components])
+        early = frames - tf.shape(known)[1]
         equal = tf.fill([batch, early, self.components], tf.constant(-np.log(self.components), self.dtype))
         return tf.transpose(tf.concat([equal, known], axis=1), [2, 0, 1])
-
-    def _past_of(self, latents: tf.Tensor, first: int) -> list[tf.Tensor]:
-        """The last `window` latents of frames first.. of a clip, time flattened into the batch."""
-        count = self.window
-        past = (slice_axis(latents, first - count + i, i - count, axis=1) for i in range(count))
-        return [tf.reshape(z, [-1, *z.shape[2:]]) for z in past]

@@ -172,9 +172,8 @@ class LatentPrior(tf.Module):
         log_probs = tf.reduce_sum(gaussian.log_prob(slice_axis(copies.latents, start, axis=1)), axis=[2, 3, 4])
         if self.mixture is None:
             return log_probs
-        return self.mixture.log_prob(
-            tf.stack(tf.split(log_probs, self.mixture.components)), clip.latents, start, sharpness
-        )
+        past = self.encoder.windows(clip.latents, max(start, self.encoder.window))
+        return self.mixture.log_prob(tf.stack(tf.split(log_probs, self.mixture.components)), past, sharpness)
 
     def sampler(
         self, context: LevelLatents, temperature: tf.Tensor | float, condition: tf.Tensor | None = None
@@ -246,7 +245,7 @@ class LatentPrior(tf.Module):
             own = self._own_since(clip, self.encoder.level_start(self.encoder.window))
             self.encoder.initialize(self._seen(clip), self._level_input(own))
             if self.mixture is not None:
-                self.mixture.initialize(clip.latents)
+                self.mixture.initialize(self.encoder.windows(clip.latents, self.encoder.window))
 
 
 def _choose(condition: tf.Tensor, a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:

@@ -24,27 +24,23 @@ class TrainStep:
 
     def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
         """As Keras' own; `UserError` for an optimizer that is not of tf_keras."""
-        if checks.is_of_keras_3(optimizer):
-            raise UserError(
-                f"expected an optimizer of tf_keras, got {type(optimizer).__name__} of Keras 3: `import tf_keras`, "
-                "Keras 2, which TensorFlow Probability works with"
-            )
+        checks.check_of_keras_2("an optimizer", optimizer)
         super().compile(optimizer, **kwargs)
 
     def fit(self, *args: Any, **kwargs: Any) -> tf_keras.callbacks.History:
         """As of a Keras model; what is wrong with the data is said as `UserError`, where Keras buries it in a graph."""
-        checks.check_callbacks(kwargs.get("callbacks"))
-        with self._plain_errors():
+        with self._checked(kwargs.get("callbacks")):
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `fit`."""
-        checks.check_callbacks(kwargs.get("callbacks"))
-        with self._plain_errors():
+        with self._checked(kwargs.get("callbacks")):
             return super().evaluate(*args, **kwargs)
 
     @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
+    def _checked(self, callbacks: Any) -> Iterator[None]:
+        """Raises `UserError` for a callback that is not of tf_keras, and what is one inside as it was first said."""
+        checks.check_of_keras_2("callbacks", *tf.nest.flatten(callbacks))
         try:
             yield
         except Exception as error:
@@ -64,7 +60,7 @@ class TrainStep:
         A step whose gradient is not finite counts as a step, but not in the mean of `bits_per_pixel`, and the package's
         Adam leaves the weights as they were; its `gradient_norm` tells.
         """
-        video = self._checked_batch(video)
+        video = checks.checked_video(_video_of(video), self.config.frame_shape, 1)  # Before its noise is drawn.
         seed = tf.stack([tf.constant(self.config.seed, tf.int64), self.step])
         noise_seed, training_seed = split_seed(seed, 2)
         noise = self._replica_noise(video, noise_seed)
@@ -82,16 +78,6 @@ class TrainStep:
         bits = tf.where(finite, bits, tf.zeros_like(bits))
         self._bits_per_pixel_mean.update_state(bits, sample_weight=tf.fill(tf.shape(bits), tf.cast(finite, bits.dtype)))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result(), "gradient_norm": norm}
-
-    def _checked_batch(self, batch: Any) -> tf.Tensor:
-        """The clips in what `fit` and `evaluate` are given: alone, first of a tuple, or by their name in elements of
-        `data.eval_videos`."""
-        video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(batch)
-        if isinstance(video, dict):
-            if "video" not in video:
-                raise UserError(f"expected clips, or elements with a 'video', got {', '.join(map(str, video))}")
-            video = video["video"]
-        return checks.checked_video(video, self.config.frame_shape, 1)
 
     def _bits_and_gradients(
         self, video: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor
@@ -139,7 +125,7 @@ class TrainStep:
     @tf.autograph.experimental.do_not_convert
     def test_step(self, video: tf.Tensor) -> dict[str, tf.Tensor]:
         """Bits per pixel of clips uint8 [B, T, H, W, C], with the same fixed noise for each, wherever it stands."""
-        video = self._checked_batch(video)
+        video = _video_of(video)
         self._bits_per_pixel_mean.update_state(self.bits_per_pixel(video))
         return {"bits_per_pixel": self._bits_per_pixel_mean.result()}
 
@@ -162,3 +148,14 @@ class TrainStep:
         whole = pixels.dequantization_noise(tf.concat([shape[:1] * replicas, shape[1:]], axis=0), seed)
         first = replica.replica_id_in_sync_group * shape[0]
         return whole[first : first + shape[0]]
+
+
+def _video_of(batch: Any) -> tf.Tensor:
+    """The clips in what `fit` and `evaluate` are given: alone, first of a tuple, or by their name in elements of
+    `data.eval_videos`."""
+    video, _, _ = tf_keras.utils.unpack_x_y_sample_weight(batch)
+    if not isinstance(video, dict):
+        return video
+    if "video" not in video:
+        raise UserError(f"expected clips, or elements with a 'video', got {', '.join(map(str, video))}")
+    return video["video"]

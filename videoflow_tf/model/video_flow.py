@@ -139,11 +139,10 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         num_context = config.num_context if num_context is None else num_context
         if num_context < 0:
             raise UserError(f"num_context must be at least 0, got {num_context}")
-        scores_all = config.score_context or not config.conditional
-        least_frames = 1 if scores_all else num_context + 1
+        least_frames = 1 if config.scores_all_frames else num_context + 1
         video = checks.checked_video(video, config.frame_shape, least_frames)
         frames, log_q = self._dequantize(video, dequantization_noise, seed)
-        start = 0 if scores_all else num_context + config.condition_on_first_frame
+        start = 0 if config.scores_all_frames else num_context + config.condition_on_first_frame
         log_prob = frame_log_probs(
             self.levels, frames, start, condition=self._condition(), seed=training_seed, sharpness=sharpness
         )

@@ -43,7 +43,7 @@ class VideoFlowPredictor(Predictor):
     def identity(self) -> dict[str, Any]:
         """Configuration, training step and a digest of the weights."""
         digest = hashlib.sha256()
-        for variable in self.model.trainable_variables:
+        for variable in self.model.own_variables.values():
             digest.update(variable.numpy().tobytes())
         config = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in RESUMABLE_FIELDS}
         return {"config": config, "step": self.step, "weights": digest.hexdigest()}
@@ -61,8 +61,7 @@ class VideoFlowPredictor(Predictor):
         return self._bits(tf.constant(videos), tf.constant(seeds)).numpy()
 
     def num_scored(self, num_frames: int) -> int:
-        scores_all = self.config.score_context or not self.config.conditional
-        return num_frames if scores_all else super().num_scored(num_frames)
+        return num_frames - self.config.num_unscored
 
     def _sample(self, context: tf.Tensor, num_frames: tf.Tensor, temperature: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """context uint8 [1, K, H, W, C], seeds int32 [n, 2] -> uint8 [n, N, H, W, C]."""

@@ -223,13 +223,13 @@ def load_weights(model: VideoFlow, workdir: str | Path, checkpoint: str | int = 
     """Gives `model` the weights of a trained model of the same architecture; `UserError` as of `check_architecture`."""
     check_architecture(model.config, workdir, checkpoint)
     _, trained = load_workdir(workdir, checkpoint)
-    own = [model.step]
-    if trained.config.prior_components == 1 < model.config.prior_components:
-        own += model.levels[-1].prior.mixture.variables
-    theirs, own = trained.own_variables, {id(variable) for variable in own}
+    becomes_mixture = trained.config.prior_components == 1 < model.config.prior_components
+    new = model.levels[-1].prior.mixture.variables if becomes_mixture else ()
+    kept = {id(variable) for variable in (model.step, *new)}
+    theirs = trained.own_variables
     # Also what is not trained, such as a permutation: another seed draws another one.
     for name, mine in model.own_variables.items():
-        if id(mine) not in own:
+        if id(mine) not in kept:
             mine.assign(theirs[name])
 
 

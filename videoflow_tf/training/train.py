@@ -188,7 +188,8 @@ def _train(model: VideoFlow, saver: checkpoints.Checkpoints, validator: Validato
     folder = workdir / "tensorboard" / "train" if is_chief(strategy) else None
     watchers = [divergence, callbacks.WriteSummaries(folder, divergence)]
     if is_chief(strategy):
-        frames_per_step = config.batch_size * strategy.num_replicas_in_sync * _scored_frames(config)
+        clips_per_step = config.batch_size * strategy.num_replicas_in_sync
+        frames_per_step = clips_per_step * (config.num_train_frames - config.num_unscored)
         watchers += [
             callbacks.SaveCheckpoints(saver, config),
             callbacks.ShowProgress(config.train_steps, frames_per_step),
@@ -228,13 +229,6 @@ def _train_and_validate(model: VideoFlow, validator: Validator, watchers: list[t
         model.fit(shard_data(clips), steps_per_epoch=stop - step, epochs=1, verbose=0, callbacks=watchers)
         step = stop
         validator.validate(step)
-
-
-def _scored_frames(config: VideoFlowConfig) -> int:
-    """Frames of a training clip that the loss is about."""
-    if config.score_context or not config.conditional:
-        return config.num_train_frames
-    return config.num_train_frames - config.num_context
 
 
 def _wait_for_checkpoint(workdir: Path) -> str:

@@ -171,8 +171,7 @@ def _validation_batches(
     videos = data.validation_videos(config, data_dir, config.eval_videos)
     count, replicas = int(videos.cardinality()), strategy.num_replicas_in_sync
     share = config.batch_size
-    if replicas > 1:
-        # Replicas take equal shares: such that no video is left out, or as few as can be.
-        share = max(n for n in range(1, share + 1) if n == 1 or count % (n * replicas) == 0)
+    if replicas > 1:  # They take equal shares: the largest that leaves out no video, or as few as can be.
+        share = min(range(share, 0, -1), key=lambda n: count % (n * replicas))
     batch = min(share * replicas, count)
     return shard_data(videos.map(lambda element: element["video"]).batch(batch, drop_remainder=replicas > 1))
