@@ -13,6 +13,7 @@ from videoflow_tf.comparison.compare import compare
 from videoflow_tf.comparison.contenders import contenders
 from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.files import read_json
+from videoflow_tf.metrics.results import Results
 from videoflow_tf.predictors import video_flow
 from videoflow_tf.predictors.floors import CopyLast
 from videoflow_tf.registry import PREDICTORS
@@ -162,7 +163,8 @@ def test_every_row_has_a_folder_of_its_own(copies, micro_config, tmp_path):
         write_config(run, micro_config)
     arguments = CompareArguments(workdirs=[str(run) for run in runs], predictors=["copy_last"], output_dir="out")
     rivals = list(contenders(arguments))
-    folders = [rival._evaluate_arguments(arguments, ["psnr"]).output_dir for rival in rivals]
+    folder_of = lambda measured: Results([{"folder": measured.output_dir}], [], [])  # noqa: E731
+    folders = [rival._measured(folder_of, arguments, ["psnr"])["folder"] for rival in rivals]
     assert len({str(folder).lower() for folder in folders}) == len({rival.name for rival in rivals}) == 7
     assert [rival.name for rival in rivals[:5]] == ["copy_last", "run_1", "run-1", "demo", "demo (2)"]
     assert [folder.name for folder in folders[:5]] == ["copy-last", "run-1", "run-1-2", "demo", "demo-2"]

@@ -78,7 +78,7 @@ def test_a_clip_shorter_than_the_window_is_scored(make_model, make_video):
 
 def test_a_sharper_objective_is_the_likelihood_and_at_most_log_n_more(mixture):
     log_probs = np.random.default_rng(3).normal(size=(3, 2, 4), scale=5)
-    past = latents(2, 6)  # Of the last three of the four frames.
+    past = list(latents(2, 6))  # Of the last three of the four frames.
     likelihood = mixture.log_prob(log_probs, past)
     np.testing.assert_allclose(mixture.log_prob(log_probs, past, tf.constant(1.0)), likelihood)
     equal = np.logaddexp.reduce(log_probs) - np.log(3)
