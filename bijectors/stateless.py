@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util  # Nothing public tells whether XLA will compile.
 
 M = TypeVar("M", bound=tf.Module)
 
@@ -54,12 +55,20 @@ def recomputed(module: tf.Module, method: Callable[..., Any]) -> Callable[..., A
 def shared_trace(function: Callable[..., Any], calls: int) -> Callable[..., Any]:
     """A function of nests of tensors that, called many times in a graph, is traced once.
 
-    It is optimised by itself, so its results may differ in the last bits from those of the plain function.
+    It is optimised by itself, so its results may differ in the last bits from those of the plain function. To XLA the
+    plain function is given: it compiles all calls as one program anyway, and takes whatever a call depends on whose
+    gradient needs a constant, such as an axis, for constants: compiled anew whenever a weight changes.
     """
     if calls <= _MOST_APART:
         return function
     # Not copied into the graph of its caller, so that it is optimised and loaded once, too.
-    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+    traced = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+    def call(*args: Any) -> Any:
+        compiled = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+        return (function if compiled else traced)(*args)
+
+    return call
 
 
 def shared_method(module: tf.Module, method: Callable[..., Any], calls: int) -> Callable[..., Any]:

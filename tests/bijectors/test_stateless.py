@@ -80,3 +80,17 @@ def test_one_trace_serves_many_modules():
     modules[1].first.slope.assign(7.0)
     np.testing.assert_allclose(shared(modules[1], X), modules[1](X), rtol=1e-12)
     assert len(traced) == 1
+
+
+def test_xla_takes_no_weight_of_a_shared_method_for_a_constant():
+    """It would compile anew after every training step: the gradient of `split` needs its axis, a constant of the call."""
+    module = Pair(0.7312, 2.0, 3.0, 4.0)
+    method = shared_method(module, lambda pair, x: tf.concat(tf.split(pair(x), 2, axis=0)[::-1], axis=0), calls=9)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def slope_gradient() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(method(module, X))
+        return tape.gradient(loss, module.first.slope)
+
+    assert "0.7312" not in slope_gradient.experimental_get_compiler_ir()(stage="hlo")
