@@ -64,9 +64,9 @@ def shared_trace(function: Callable[..., Any], calls: int) -> Callable[..., Any]
     # Not copied into the graph of its caller, so that it is optimised and loaded once, too.
     traced = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         compiled = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-        return (function if compiled else traced)(*args)
+        return (function if compiled else traced)(*args, **kwargs)
 
     return call
 

@@ -83,7 +83,7 @@ def test_one_trace_serves_many_modules():
 
 
 def test_xla_takes_no_weight_of_a_shared_method_for_a_constant():
-    """It would compile anew after every training step: the gradient of `split` needs its axis, a constant of the call."""
+    """It would compile anew at every training step: the gradient of `split` needs an axis, a constant of the call."""
     module = Pair(0.7312, 2.0, 3.0, 4.0)
     method = shared_method(module, lambda pair, x: tf.concat(tf.split(pair(x), 2, axis=0)[::-1], axis=0), calls=9)
 
