@@ -1,9 +1,13 @@
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from tests.checks import refused
-from videoflow_tf.protocol import Protocol
+from videoflow_tf.files import write_json
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
+from videoflow_tf.protocol import Protocol, identity_digest, videos_digest
 
 
 def test_fields_that_are_none_are_left_out_and_settings_stand_beside_the_others():
@@ -19,8 +23,36 @@ def test_that_of_bits_per_pixel_stands_at_the_top_level():
 
 
 def test_of_a_model(make_model):
-    protocol = Protocol.of(make_model(), split="test", context=None)
-    assert protocol == Protocol(dataset="shapes", split="test", step=0)
+    predictor = VideoFlowPredictor(make_model())
+    protocol = Protocol.of(predictor, split="test", context=None)
+    assert protocol == Protocol(dataset="shapes", split="test", step=0, identity=identity_digest(predictor.identity))
+
+
+def test_results_are_the_same_wherever_the_data_are(tmp_path):
+    made = Protocol(data_dir="a", videos_digest="0a", settings={"first": {"video_file": "x/y.mp4", "frame": 1}})
+    elsewhere = dataclasses.replace(made, data_dir="b", settings={"first": {"video_file": "y.mp4", "frame": 1}})
+    others = [dataclasses.replace(made, **{name: "0b"}) for name in ("videos_digest", "identity", "split")]
+    others += [dataclasses.replace(made, settings={"first": {"frame": 2}}), dataclasses.replace(made, step=3)]
+    stem = tmp_path / "a_temperature-0.5"
+    assert made.own_stem(stem) == str(stem)
+    write_json(f"{stem}.json", {"protocol": made.to_json()})
+    for i, other in enumerate(others, start=2):
+        assert made.own_stem(stem) == elsewhere.own_stem(stem) == str(stem)
+        assert other.own_stem(stem) == f"{stem}_result-{i}"
+        write_json(f"{stem}_result-{i}.json", {"protocol": other.to_json()})
+    assert [other.own_stem(stem) for other in others] == [f"{stem}_result-{i}" for i in range(2, 7)]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", "3", '{"protocol": 3}', '{"protocol": {"videos": 0}}', "null"])
+def test_what_is_no_result_is_not_replaced(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    assert Protocol(seed=0).own_stem(tmp_path / "a") == str(tmp_path / "a_result-2")
+
+
+def test_digest_of_videos():
+    a, b = np.zeros([2, 3], np.uint8), np.zeros([3, 2], np.uint8)
+    assert videos_digest([a, b]) != videos_digest([b, a]) != videos_digest([b]) != videos_digest([a + 1])
+    assert videos_digest([b], videos_digest([a])) != videos_digest([b])
 
 
 def test_words():

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import check_writable, local_path
@@ -40,8 +40,8 @@ class Arguments:
     """What a command is asked for: the base of dataclasses."""
 
     command: ClassVar[str]  # The program in launch/, and its action if it has several.
-    # What changes no result, or is part of what a result says of each of its numbers.
-    not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir"})
+    # What changes no result, or is told by a result's protocol; the checkpoint has the first place.
+    not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir", "checkpoint"})
 
     @property
     def results_dir(self) -> Path:
@@ -82,6 +82,15 @@ class RunArguments(Arguments):
         """The folder in which eval/, samples/ and the like are made."""
         return local_path(self.workdir if self.output_dir is None else self.output_dir)
 
+    def at_step(self, step: int | None) -> Self:
+        """With the step of the run's model for "latest" and "best", which are others later; None: as they are."""
+        return self if step is None else dataclasses.replace(self, checkpoint=step)
+
+    def result_name(self, kind: str, **values: str) -> str:
+        """As `Arguments.result_name`, with the step of `at_step`."""
+        step = f"_step-{self.checkpoint:07d}" if isinstance(self.checkpoint, int) else ""
+        return super().result_name(kind + step, **values)
+
 
 @dataclasses.dataclass(frozen=True)
 class PredictorArguments(RunArguments):
@@ -101,6 +110,9 @@ class PredictorArguments(RunArguments):
             check_predictor(self.predictor)
         if self.predictor is not None and self.checkpoint != LATEST:
             raise UserError(f"--checkpoint={self.checkpoint} is about the run's own model, not {self.predictor}")
+
+    def at_step(self, step: int | None) -> Self:
+        return self if self.predictor is not None else super().at_step(step)
 
 
 def check_predictor(name: str) -> None:

@@ -7,6 +7,7 @@ import datetime
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import sys
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -181,6 +182,28 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}); make it again, or remove it") from None
+
+
+def own_stem(stem: str | Path, is_same: Callable[[Any], bool]) -> str:
+    """What the names of a result's files begin with, where its values are in a .json: no result replaces another.
+
+    Args:
+      stem: the path, without suffixes.
+      is_same: whether the values in a .json of that name are of the same result, which is then written again; what it
+        raises of values of another form means that they are not.
+
+    Returns:
+      `stem`, with a number where another result is, or what is none.
+    """
+    found = str(stem)
+    for number in itertools.count(2):
+        try:
+            if not Path(f"{found}.json").exists() or is_same(read_json(f"{found}.json")):
+                break
+        except (ValueError, LookupError, TypeError, AttributeError):
+            pass
+        found = f"{stem}_result-{number}"
+    return found
 
 
 def file_digest(path: str | Path) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import own_stem
 from videoflow_tf.units import counted
 
 if TYPE_CHECKING:
-    from videoflow_tf.model.video_flow import VideoFlow
+    import numpy as np
+
     from videoflow_tf.predictors.predictor import Predictor
 
 
@@ -25,6 +30,7 @@ class Protocol:
 
     dataset: str | None = None
     data_dir: str | None = None  # Where it was read from.
+    videos_digest: str | None = None  # Of their pixels, see `videos_digest`.
     split: str | None = None
     videos: int | None = None  # How many: the first so many of the split.
     clips: int | None = None  # Of each video, beginning at its frames 1, 2, ...; None: the first.
@@ -34,12 +40,14 @@ class Protocol:
     temperature: float | None = None  # Factor of every sigma in the prior.
     seed: int | None = None
     step: int | None = None  # Training steps of the model.
-    identity: str | None = None  # A digest of what tells the model or predictor from others.
+    identity: str | None = None  # Of the model or predictor, see `identity_digest`.
     predictor: str | None = None  # Which, where it is not the model of a run.
     name: str | None = None  # Of the paper that it follows.
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # JSON values of the kind's own.
 
     def __post_init__(self) -> None:
+        if self.data_dir is not None:  # From Python it may be a `Path`.
+            object.__setattr__(self, "data_dir", str(self.data_dir))
         for name in ("videos", "samples", "frames"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -48,14 +56,16 @@ class Protocol:
             raise UserError(f"temperature={self.temperature} must be a finite number, 0 or more")
 
     @classmethod
-    def of(cls, model: VideoFlow | Predictor, **fields: Any) -> Protocol:
-        """With the dataset, the context and the step of `model`, unless `fields` has others."""
-        step = None if model.step is None else int(model.step)
-        return cls(**{"dataset": model.config.dataset, "context": model.config.num_context, "step": step} | fields)
+    def of(cls, predictor: Predictor, /, **fields: Any) -> Protocol:
+        """With the dataset, the context, the step and the identity of `predictor`, unless `fields` has others."""
+        if "identity" not in fields:  # It may have to be computed.
+            fields["identity"] = identity_digest(predictor.identity)
+        config = predictor.config
+        return cls(**{"dataset": config.dataset, "context": config.num_context, "step": predictor.step} | fields)
 
     @classmethod
     def of_metric(cls, metrics: Mapping[str, Any], name: str) -> Protocol:
-        """Of a metric in metrics.json, where that of bits_per_pixel stands at the top level."""
+        """Of a metric in a file of metrics, where that of bits_per_pixel stands at the top level."""
         return cls.from_json(metrics[name].get("protocol") or metrics["protocol"])
 
     @classmethod
@@ -68,6 +78,15 @@ class Protocol:
         """The fields that are not None, and the settings beside them."""
         own = {name: getattr(self, name) for name in _FIELDS}
         return {name: value for name, value in own.items() if value is not None} | dict(self.settings)
+
+    def is_like(self, other: Protocol) -> bool:
+        """Whether results are the same, wherever their data are and whatever the files are called."""
+        ours, theirs = (json.dumps(_without_places(protocol.to_json()), sort_keys=True) for protocol in (self, other))
+        return ours == theirs
+
+    def own_stem(self, stem: str | Path) -> str:
+        """As `files.own_stem`, of a result with this `protocol` in its .json."""
+        return own_stem(stem, lambda values: self.is_like(self.from_json(values["protocol"])))
 
     @property
     def num_predicted(self) -> int:
@@ -84,4 +103,25 @@ class Protocol:
         return text if self.temperature is None else f"{text}, temperature {self.temperature:g}"
 
 
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that differ where the JSON values of an identity do."""
+    return hashlib.sha256(json.dumps(dict(identity), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def videos_digest(videos: Iterable[np.ndarray], before: str = "") -> str:
+    """16 hexadecimal digits that differ where the shapes or pixels of uint8 arrays, or those of arrays `before`, do."""
+    digest = hashlib.sha256(before.encode())
+    for video in videos:
+        digest.update(repr(video.shape).encode() + video.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _without_places(value: Any) -> Any:
+    """JSON values without the names of folders and files."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_places(inner) for name, inner in value.items() if name not in _PLACES}
+
+
+_PLACES = ("data_dir", "video_file")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Protocol) if field.name != "settings")

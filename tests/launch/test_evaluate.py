@@ -25,7 +25,7 @@ def test_writes_metrics_and_protocol(output, workdir):
     metrics = _metrics(workdir)
     bits = metrics["bits_per_pixel"]
     protocol = metrics["protocol"]
-    assert len(protocol.pop("identity")) == 16
+    assert [len(protocol.pop(name)) for name in ("identity", "videos_digest")] == [16, 16]
     assert protocol == {
         "dataset": "shapes",
         "split": "test",

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from videoflow_tf.files import read_json
 
 def test_build_then_score(output, workdir, tmp_path):
     output("fooling_study", "--workdir", str(workdir), "build", "--num_videos", "2", "--num_frames=3", "--seconds=1.5")
-    page = (workdir / "eval" / "fooling_study_num_videos-2_num_frames-3_seconds-1.5.html").read_text(encoding="utf-8")
+    stem = workdir / "eval" / "fooling_study_step-0000006_num_videos-2_num_frames-3_seconds-1.5"
+    page = Path(f"{stem}.html").read_text(encoding="utf-8")
+    assert read_json(f"{stem}.json")["argv"][:2] == ["launch/fooling_study.py", "build"]
     study = json.loads(re.search(r'id="study">(.*?)</script>', page)[1])
     assert [(clip["generated"], clip["video"]) for clip in study["clips"]] == [
         (False, 0), (False, 1), (True, 0), (True, 1),

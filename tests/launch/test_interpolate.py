@@ -10,12 +10,13 @@ from videoflow_tf.media import strips
 def test_writes_strip_animation_and_protocol(output, workdir):
     arguments = ["--video=1", "--other_video=2", "--levels=top", "--channel_rank=2", "--steps=4"]
     printed = output("interpolate", f"--workdir={workdir}", *arguments)
-    stem = "interpolation_video-1_other_video-2_steps-4_levels-top_channel_rank-2"
+    stem = "interpolation_step-0000006_video-1_other_video-2_steps-4_levels-top_channel_rank-2"
     first, *paths = printed.splitlines()
     assert first == "Data: shapes: generated, any number of videos"
     assert paths == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]
     result = json.loads((workdir / "eval" / f"{stem}.json").read_text())
     assert list(result["channels"]) == ["1"]
+    assert [len(result["protocol"].pop(name)) for name in ("identity", "videos_digest")] == [16, 16]
     assert result["protocol"] == {
         "dataset": "shapes",
         "split": "test",
@@ -36,7 +37,9 @@ def test_between_two_files(output, workdir, tmp_path):
     strips.save_mp4(tmp_path / "b.mp4", np.stack(video).repeat(2, 1).repeat(2, 2))
     ends = f"--video_file={tmp_path / 'a.png'}", f"--other_file={tmp_path / 'b.mp4'}"
     output("interpolate", f"--workdir={workdir}", *ends, "--steps=3")
-    (path,) = (workdir / "eval").glob("interpolation_video_file-a.png-????????_other_file-b.mp4-????????_steps-3.json")
+    (path,) = (workdir / "eval").glob(
+        "interpolation_step-0000006_video_file-a.png-????????_other_file-b.mp4-????????_steps-3.json"
+    )
     result = json.loads(path.read_text())
     protocol, stem = result["protocol"], path.with_suffix("")
     assert [protocol[end]["video_file"] for end in ("first", "last")] == [

@@ -30,7 +30,7 @@ def model(micro_run):
 @pytest.fixture(scope="module")
 def protocol(model):
     """Three videos, three predicted frames."""
-    return Protocol.of(model, split="test", videos=3, frames=4, temperature=0.5, seed=2)
+    return Protocol.of(VideoFlowPredictor(model), split="test", videos=3, frames=4, temperature=0.5, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,9 @@ def test_results_and_protocol(result):
         assert (kinds[0] > kinds[1]).all() and (kinds[1] > kinds[2]).all()
         assert len(result[name]["best"]["per_frame"]) == 3  # Without the context.
     assert result["diversity"]["mean"] > 0
-    assert result["psnr"]["protocol"] == {
+    protocol = dict(result["psnr"]["protocol"])
+    assert [len(protocol.pop(name)) for name in ("identity", "videos_digest")] == [16, 16]
+    assert protocol == {
         "dataset": "shapes",
         "split": "test",
         "videos": 3,
@@ -167,7 +169,7 @@ def test_from_python(micro_run, tmp_path):
 
     workdir = shutil.copytree(micro_run, tmp_path / "run")
     results = videoflow_tf.evaluate(workdir, metrics=["bits_per_pixel", "psnr"], num_videos=2, num_samples=2, seed=1)
-    stem = "metrics_num_videos-2_num_samples-2_seed-1"
+    stem = "metrics_step-0000006_num_videos-2_num_samples-2_seed-1"
     assert results.paths == [workdir / "eval" / f"{stem}.json", workdir / "eval" / f"{stem}.png"]
     assert read_json(results.paths[0]) == results.metrics == results.measured[0]
     assert [line.split(":")[0] for line in results.lines] == ["bits_per_pixel", "psnr"]

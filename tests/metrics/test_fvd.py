@@ -202,7 +202,7 @@ def test_evaluate_measures_fvd(command, micro_run, tmp_path):
     np.testing.assert_allclose(kept[:, 0], I3D(path).logits(real), atol=1e-5)
     debiased = fvd["debiased"]
     np.testing.assert_allclose(debiased["per_draw"], [frechet_distance(kept[:, 0], kept[:, i]) for i in (1, 2)])
-    assert debiased["protocol"] == protocol | {"clips": 2}
+    assert debiased["protocol"] == protocol | {"clips": 2, "videos_digest": debiased["protocol"]["videos_digest"]}
     assert f"fvd: {fvd['mean']:.4f} +- {fvd['standard_deviation']:.4f}, debiased {debiased['mean']:.4f}" in done.stdout
 
 

@@ -23,8 +23,8 @@ def model(micro_run):
 
 def _bits(model, num_videos: int, seed: int = 0, dequantization_samples: int = 1, batch_size: int = 16, folder=None):
     """Measured anew, unless a folder of measurements is given."""
-    protocol = Protocol.of(model, split="test", videos=num_videos, frames=model.config.num_eval_frames, seed=seed)
     metric, predictor = BitsPerPixel(model.config, draws=dequantization_samples), VideoFlowPredictor(model)
+    protocol = Protocol.of(predictor, split="test", videos=num_videos, frames=model.config.num_eval_frames, seed=seed)
     with tempfile.TemporaryDirectory() as empty:
         measurements = Measurements(folder or empty, predictor.identity)
         return measure_videos(metric, predictor, protocol, measurements, batch_size)["bits_per_pixel"]

@@ -44,29 +44,38 @@ def test_metrics_of_one_protocol_stand_together(tmp_path):
     assert sorted(path.name for path in (tmp_path / "eval").iterdir()) == ["metrics.json", "metrics.png"]
 
 
-def test_metrics_of_another_step_are_dropped_with_their_picture(tmp_path):
+def test_metrics_of_another_step_other_data_or_another_model_stand_by_themselves(tmp_path):
+    """The first are not touched, and each goes on where it was."""
     _write(tmp_path, _likelihood(5) | _fvd(5))
-    assert _without_argv(_write(tmp_path, _fvd(6), step=6)) == _fvd(6)
-    assert not (tmp_path / "eval" / "metrics.png").exists()
-    assert _without_argv(_write(tmp_path, _likelihood(7), step=7)) == _likelihood(7)
+    first = {path: path.read_bytes() for path in (tmp_path / "eval").iterdir()}
+    changes = {"videos": 9, "videos_digest": "0a", "split": "train", "identity": "0b", "seed": 7}
+    for number, (name, value) in enumerate([("step", 6), *changes.items()], start=2):
+        step = value if name == "step" else 5
+        fvd, likelihood = _fvd(step), _likelihood(step)
+        if name != "step":
+            fvd["fvd"]["protocol"][name] = likelihood["protocol"][name] = value
+        assert _without_argv(_write(tmp_path, fvd, step)) == fvd
+        assert _without_argv(_write(tmp_path, likelihood, step)) == fvd | likelihood
+        assert (tmp_path / "eval" / f"metrics_result-{number}.png").exists()
+    assert len(list((tmp_path / "eval").iterdir())) == 14
+    assert {path: path.read_bytes() for path in first} == first
 
 
-def test_metrics_of_other_data_are_dropped(tmp_path):
-    _write(tmp_path, _likelihood(5))
-    other = _fvd(5)
-    for name, value in (("videos", 9), ("data_dir", "elsewhere"), ("split", "train")):
-        changed = copy.deepcopy(other)
-        changed["fvd"]["protocol"][name] = value
-        assert _without_argv(_write(tmp_path, changed)) == changed
+def test_a_metric_with_another_network_stands_by_itself(tmp_path):
+    for number, network in enumerate("aba"):
+        fvd = _fvd(5)
+        fvd["fvd"]["protocol"]["network"] = network
+        assert _without_argv(_write(tmp_path, fvd)) == fvd
+        assert len(list((tmp_path / "eval").iterdir())) == min(number + 1, 2)
 
 
-def test_metrics_of_another_model_are_dropped(tmp_path):
-    """Of one that a file from before such notes was measured with, nothing is known."""
-    mine, other = _fvd(5), _likelihood(5)
-    mine["fvd"]["protocol"]["identity"], other["protocol"]["identity"] = "0a", "0b"
-    _write(tmp_path, mine)
-    assert _without_argv(_write(tmp_path, other)) == other
-    assert _without_argv(_write(tmp_path, _fvd(5))) == other | _fvd(5)
+def test_the_step_comes_first_in_the_name(tmp_path):
+    for checkpoint in ("latest", "best", "7"):
+        arguments = EvaluateArguments(tmp_path, checkpoint=checkpoint, split="train").at_step(7)
+        assert arguments.result_name("metrics") == "metrics_step-0000007_split-train"
+        assert "--checkpoint=7" in arguments.argv()
+    of_floor = EvaluateArguments(tmp_path, predictor="linear").at_step(7)
+    assert of_floor.result_name("metrics") == "metrics_predictor-linear" and "--checkpoint=7" not in of_floor.argv()
 
 
 def test_what_differs_from_the_defaults_has_a_name_of_its_own(tmp_path):
@@ -81,11 +90,13 @@ def test_what_differs_from_the_defaults_has_a_name_of_its_own(tmp_path):
     ]
 
 
-def test_a_file_of_an_earlier_form_is_written_anew(tmp_path):
+def test_a_file_of_another_form_is_left_alone(tmp_path):
     (tmp_path / "eval").mkdir()
-    for old in ([1], "x", {"results": 3}, _likelihood(5), {"psnr": 3}):
+    for old in ([1], "x", {"results": 3}, {"results": []}, _likelihood(5), {"psnr": 3}, {}):
         write_json(tmp_path / "eval" / "metrics.json", old)
+        (tmp_path / "eval" / "metrics_result-2.json").unlink(missing_ok=True)
         assert _without_argv(_write(tmp_path, _fvd(5))) == _fvd(5)
+        assert read_json(tmp_path / "eval" / "metrics.json") == old
 
 
 def test_sweep_of_fvd_with_and_without_spread(tmp_path):

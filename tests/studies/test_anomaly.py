@@ -3,6 +3,7 @@ import pytest
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import charts, strips
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.studies import anomaly, anomaly_files
 from videoflow_tf.studies.arguments import AnomalyArguments
 
@@ -54,7 +55,7 @@ def test_any_name_of_a_file_goes_into_the_figure(make_model, make_video, tmp_pat
     file = tmp_path / f"{name}.gif"
     strips.save_gif(file, make_video(batch=1, frames=4, size=16)[0])
     arguments = AnomalyArguments(workdir=tmp_path, video_file=str(file))
-    _, chart, _ = anomaly_files._of_video(make_model("float32"), arguments)
+    _, chart, _ = anomaly_files._of_video(VideoFlowPredictor(make_model("float32")), arguments)
     assert charts.save_chart(tmp_path / "a.png", chart).is_file()
     assert chart.axes[0].get_title().count("\n") == 1
 
@@ -63,7 +64,9 @@ def test_any_name_of_a_file_goes_into_the_figure(make_model, make_video, tmp_pat
 def test_the_title_of_a_film_strip_names_the_file(make_model, make_video, tmp_path, stem, shown):
     file = tmp_path / f"{stem}.gif"
     strips.save_gif(file, make_video(1, 3)[0])
-    _, chart, _ = anomaly_files._of_video(make_model("float32"), AnomalyArguments("w", video_file=str(file)))
+    _, chart, _ = anomaly_files._of_video(
+        VideoFlowPredictor(make_model("float32")), AnomalyArguments("w", video_file=str(file))
+    )
     film, curve = chart.axes
     assert film.get_title() == f"{shown}\nAnomaly score, frames 1 to 2 given (blue)"
     assert len(film.images) == 3 and curve.get_title() == ""

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from videoflow_tf.errors import UserError
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.studies.interpolation import interpolate, parse_levels, read_ends
 
@@ -94,11 +95,11 @@ def test_levels_by_name(make_model):
 def test_first_and_last_frame_of_one_or_two_videos(make_model):
     from videoflow_tf import data
 
-    model = make_model(frame_size=16)
-    videos = data.eval_videos(model.config, None, "test", num_videos=3, num_frames=4)
+    predictor = VideoFlowPredictor(make_model(frame_size=16))
+    videos = data.eval_videos(predictor.config, None, "test", num_videos=3, num_frames=4)
     videos = [element["video"] for element in videos.as_numpy_iterator()]
-    ends, protocol = read_ends(model, InterpolateArguments("", video=1))
+    ends, protocol = read_ends(predictor, InterpolateArguments("", video=1))
     np.testing.assert_array_equal(ends, videos[1][[0, -1]])
     assert protocol.settings["last"] == {"video": 1, "frame": 4}
-    ends, protocol = read_ends(model, InterpolateArguments("", video=2, other_video=0))
+    ends, protocol = read_ends(predictor, InterpolateArguments("", video=2, other_video=0))
     np.testing.assert_array_equal(ends, [videos[2][0], videos[0][-1]])

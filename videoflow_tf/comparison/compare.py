@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.comparison.page import comparison_page
 from videoflow_tf.config import PARTS
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import write_json, write_text
+from videoflow_tf.files import own_stem, write_json, write_text
 from videoflow_tf.media import strips
+from videoflow_tf.protocol import videos_digest
 
 # The fields of a configuration that a message names.
 _OF_CLIPS = {"frame_size", "channels", *PARTS["data"]}
@@ -29,8 +29,8 @@ def compare(arguments: CompareArguments) -> list[Path]:
     """Measures runs, predictors and samples that are drawn already by one protocol, all on the very same videos.
 
     Writes a table (compare.md, .csv, .json), a figure (.png) and a page with everyone's samples side by side (.html) to
-    `output_dir`, and beside them what `evaluate` writes of each, in a folder by its name. Shows progress bars; stopped
-    and started again it goes on where it was.
+    `output_dir`, and beside them what `evaluate` writes of each, in a folder by its name. A number is added to the
+    names where another comparison has them. Shows progress bars; stopped and started again it goes on where it was.
 
     Args: the fields of `CompareArguments`.
 
@@ -50,17 +50,18 @@ def compare(arguments: CompareArguments) -> list[Path]:
     for rival in rivals:
         print(f"{rival.name}:", flush=True)
         rows.append(rival.row(arguments, min(lengths)))
-    folder, protocol = arguments.results_dir, table.shared_protocol(rows)
-    pictures = list(_pictures(rivals, arguments))
-    figure = save_figure(folder / "compare.png", rows, protocol)
+    protocol = table.shared_protocol(rows)
+    stem = own_stem(arguments.results_dir / "compare", lambda content: table.is_of(content["models"], rows))
+    pictures = list(_pictures(rivals, arguments, stem))
+    figure = save_figure(Path(f"{stem}.png"), rows, protocol)
     content = {"protocol": protocol.to_json(), "models": rows, "argv": arguments.argv()}
     return [
-        write_json(folder / "compare.json", content),
-        write_text(folder / "compare.csv", table.as_csv(rows)),
-        write_text(folder / "compare.md", table.as_markdown(rows, protocol)),
+        write_json(f"{stem}.json", content),
+        write_text(f"{stem}.csv", table.as_csv(rows)),
+        write_text(f"{stem}.md", table.as_markdown(rows, protocol)),
         figure,
         *pictures,
-        write_text(folder / "compare.html", comparison_page(rows, protocol, figure, pictures)),
+        write_text(f"{stem}.html", comparison_page(rows, protocol, figure, pictures)),
     ]
 
 
@@ -109,14 +110,10 @@ def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments)
 
 def _digest(rival: Contender, arguments: CompareArguments) -> str:
     """Of every pixel that is given or compared with."""
-    digest = hashlib.sha256()
-    for frames in rival.clips(arguments, arguments.num_videos):
-        for part in frames:
-            digest.update(repr(part.shape).encode() + part.tobytes())
-    return digest.hexdigest()
+    return videos_digest(part for frames in rival.clips(arguments, arguments.num_videos) for part in frames)
 
 
-def _pictures(rivals: Sequence[Contender], arguments: CompareArguments) -> Iterator[Path]:
+def _pictures(rivals: Sequence[Contender], arguments: CompareArguments, stem: str) -> Iterator[Path]:
     """Of the first videos, the real future and everyone's first samples side by side, moving."""
     count = min(arguments.shown_videos, arguments.num_videos)
     shown = min(arguments.shown_samples, arguments.num_samples)
@@ -126,6 +123,6 @@ def _pictures(rivals: Sequence[Contender], arguments: CompareArguments) -> Itera
     samples = [list(rival.samples(arguments, count, shown)) for rival in rivals]
     for i, (context, future) in enumerate(rivals[0].clips(arguments, count)):
         of_all = {rival.name: found[i] for rival, found in zip(rivals, samples, strict=True)}
-        path = arguments.results_dir / f"compare_video-{i}.gif"
+        path = Path(f"{stem}_video-{i}.gif")
         strips.save_gif(path, strips.models(context, of_all, future, title))
         yield path

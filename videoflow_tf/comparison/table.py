@@ -55,6 +55,18 @@ def shared_protocol(rows: Sequence[Row]) -> Protocol:
     return Protocol(**{name: getattr(protocol, name) for name in names})
 
 
+def is_of(earlier: Sequence[Row], rows: Sequence[Row]) -> bool:
+    """Whether the rows of an earlier table are about the same models, metrics and videos."""
+    if [row["model"] for row in earlier] != [row["model"] for row in rows]:
+        return False
+    pairs = [(old["metrics"], new["metrics"]) for old, new in zip(earlier, rows, strict=True)]
+    return all(
+        old.keys() == new.keys()
+        and all(Protocol.of_metric(old, n).is_like(Protocol.of_metric(new, n)) for n in METRICS if n in new)
+        for old, new in pairs
+    )
+
+
 def cells(rows: Sequence[Row]) -> Iterator[list[str]]:
     """The table as it is shown: titles, then a line for each model, numbers with their standard errors."""
     found = list(columns(rows))

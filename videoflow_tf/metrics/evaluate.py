@@ -17,14 +17,14 @@ from videoflow_tf.media.progress import on_own_line, progress_bar
 from videoflow_tf.metrics import results
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.fvd import FVD
-from videoflow_tf.metrics.measurements import Measurements, identity_digest, load, save
+from videoflow_tf.metrics.measurements import Measurements, load, save
 from videoflow_tf.metrics.metric import Clips, Metric, MetricOptions, SampleMetric, VideoMetric, check_finite
 from videoflow_tf.metrics.papers import PAPERS
 from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler
 from videoflow_tf.predictors.predictions import Predictions
 from videoflow_tf.predictors.predictor import Predictor
-from videoflow_tf.protocol import Protocol
+from videoflow_tf.protocol import Protocol, videos_digest
 from videoflow_tf.registry import METRICS
 from videoflow_tf.units import counted
 from videoflow_tf.workdir import run_config
@@ -77,7 +77,6 @@ def measure_predictor(
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
     shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
-    shared["identity"] = identity_digest(predictor.identity)
     scored_frames = scored_frames or config.num_eval_frames
     protocol = Protocol.of(
         predictor, **shared, frames=scored_frames, predictor=arguments.predictor, name=arguments.protocol
@@ -109,7 +108,7 @@ def measure_predictor(
             print(f"{counted(arguments.fvd_clips, 'clip')} of each video")
             drawn = drawn_clips(predictor, on_clips[i], sampler)
             measured[i]["fvd"]["debiased"] = measure_samples(debiased, drawn, on_clips[i], measurements)["fvd"]
-    return results.write(arguments, measured)
+    return results.write(arguments.at_step(predictor.step), measured)
 
 
 def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) -> results.Results:
@@ -209,7 +208,7 @@ def measure_videos(
     """
     key = {"seed": protocol.seed, **metric.settings()}
     bar = progress_bar(protocol.videos)
-    found = []  # Of each batch.
+    found, seen = [], ""  # Of each batch.
     videos = iter(_videos(predictor, protocol))
     while batch := list(itertools.islice(videos, batch_size)):
         # A batch is taken from the files whole or not at all: the last digits depend on which videos are in it.
@@ -221,8 +220,10 @@ def measure_videos(
             for path, measurement in zip(paths, known, strict=True):
                 save(path, measurement)
         found.append(np.stack(known))
+        for _, video in batch:
+            seen = videos_digest([_given(protocol, video)], seen)
         bar.add(len(batch), [(metric.name, found[-1].mean())])
-    return _result(metric, np.concatenate(found), protocol)
+    return _result(metric, np.concatenate(found), dataclasses.replace(protocol, videos_digest=seen))
 
 
 def measure_samples(
@@ -246,10 +247,11 @@ def measure_samples(
     drawn = {"split": protocol.split, "temperature": protocol.temperature, "seed": protocol.seed}
     keys = [{**drawn, "num_samples": metric.num_samples, **metric.settings()} for metric in metrics]
     found: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
-    lost = dict.fromkeys(found, 0)
+    lost, seen = dict.fromkeys(found, 0), ""
     bar = progress_bar(protocol.videos * (protocol.clips or 1))
     for clip in clips:
         video = np.concatenate([clip.context, clip.real])
+        seen = videos_digest([_given(protocol, video)], seen)
         keyed = zip(metrics, keys, strict=True)
         paths = [measurements.path(metric.name, key, clip.index, video) for metric, key in keyed]
         known = {path: load(path) for path in paths}
@@ -269,7 +271,7 @@ def measure_samples(
         bar.add(1)
     merged: dict[str, Any] = {}
     for metric in metrics:
-        own = dataclasses.replace(protocol, samples=metric.num_samples)
+        own = dataclasses.replace(protocol, samples=metric.num_samples, videos_digest=seen)
         result = _result(metric, np.stack(found[metric.name]), own)
         if lost[metric.name]:
             result[metric.name]["not_finite"] = lost[metric.name]
@@ -282,6 +284,11 @@ def _videos(predictor: Predictor, protocol: Protocol) -> Iterator[tuple[int, np.
     how = {"num_videos": protocol.videos, "num_frames": protocol.frames, "clips": protocol.clips or 1}
     videos = data.eval_videos(predictor.config, protocol.data_dir, protocol.split, **how)
     return ((int(element["index"]), element["video"]) for element in videos.as_numpy_iterator())
+
+
+def _given(protocol: Protocol, video: np.ndarray) -> np.ndarray:
+    """What metrics on clips of any length see of a video: the frames given, and the next."""
+    return video[: protocol.context + 1]
 
 
 def _lost(path: Path) -> Path:

@@ -19,18 +19,17 @@ _PANEL = (5.0, 4.0)  # Inches.
 _MOST_COLUMNS = 3
 
 
-def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
+def save_curves(path: Path, metrics: dict[str, Any]) -> None:
     """Draws each metric's mean over videos frame by frame, with its standard error. Frames are counted from 1.
 
-    Args:
-      metrics: as in metrics.json.
+    Nothing is written where there is nothing to draw, as FVD has no value per frame.
 
-    Returns:
-      False if there is nothing to draw, as FVD has no value per frame.
+    Args:
+      metrics: as in the file of metrics.
     """
     names = [name for name, result in metrics.items() if name != "protocol" and {"best", "per_frame"} & result.keys()]
     if not names:
-        return False
+        return
     for axes, name in _panels(names):
         protocol, curves = Protocol.of_metric(metrics, name), {}
         for kind, part in _parts(metrics[name]).items():
@@ -40,7 +39,6 @@ def save_curves(path: Path, metrics: dict[str, Any]) -> bool:
         given = f"Frame (1 to {protocol.context} given)" if protocol.context > 1 else "Frame (the first given)"
         _draw(axes, name, curves, protocol, "standard error" if protocol.videos > 1 else None, given)
     save_chart(path, axes.figure)
-    return True
 
 
 def save_sweep(path: Path, results: list[dict[str, Any]]) -> None:

@@ -17,11 +17,6 @@ import numpy as np
 from videoflow_tf.files import ARRAY_ERRORS, atomic_path
 
 
-def identity_digest(identity: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that differ where the JSON values of an identity do."""
-    return hashlib.sha256(json.dumps(dict(identity), sort_keys=True).encode()).hexdigest()[:16]
-
-
 class Measurements:
     """Arrays in a folder, one file per metric and video."""
 

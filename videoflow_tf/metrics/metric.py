@@ -1,7 +1,7 @@
 """The interface of a metric, and the statistics that metrics report.
 
 To add one, write a subclass of `SampleMetric` (or of `VideoMetric`) in a file of its own, and name it in
-`videoflow_tf.registry.METRICS`: `evaluate.py` takes its name, metrics.json, the curves and the report show it.
+`videoflow_tf.registry.METRICS`: `evaluate.py` takes its name, the files, the curves and the report show it.
 """
 
 from __future__ import annotations

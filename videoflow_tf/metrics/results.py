@@ -2,9 +2,12 @@
 
 In the workdir W:
 
-    W/eval/metrics[_FLAG-VALUE...].json    every metric by its name, measured alike: what differs from the defaults of
-                                           evaluate.py is in the file's name; `protocol` is that of bits_per_pixel,
-                                           the others have theirs beside their numbers, and each has its `argv`
+    W/eval/metrics_step-STEP[_FLAG-VALUE...].json
+                                           every metric by its name, measured alike: the training step and what differs
+                                           from the defaults of evaluate.py are in the file's name, and a number where
+                                           that of another model, or of other videos, has it; `protocol` is that of
+                                           bits_per_pixel, the others have theirs beside their numbers, and each has
+                                           its `argv`
     W/eval/metrics[...].png                the metrics frame by frame
     W/eval/temperature_sweep[...].json     `results`, a list of {temperature, the metrics by name}
     W/eval/temperature_sweep[...].png
@@ -13,11 +16,12 @@ In the workdir W:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videoflow_tf.files import read_json, write_json
+from videoflow_tf.files import own_stem, read_json, write_json
 from videoflow_tf.metrics import figures
 from videoflow_tf.metrics.arguments import EvaluateArguments
 from videoflow_tf.metrics.metric import Metric
@@ -42,7 +46,7 @@ class Results(NamedTuple):
 
 
 def named(metric: Metric, numbers: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
-    """A metric's summary as it stands in metrics.json: name -> its numbers, their `unit` and `protocol`."""
+    """A metric's summary as it stands in the file: name -> its numbers, their `unit` and `protocol`."""
     numbers = {**numbers, "unit": metric.unit} if metric.unit else numbers
     if metric.name == _AT_THE_TOP:
         return {metric.name: numbers, "protocol": protocol.to_json()}
@@ -62,18 +66,18 @@ def write(arguments: EvaluateArguments, measured: list[dict[str, Any]], **values
         for name in names:
             metrics[name]["argv"] = arguments.argv()
     kind = "temperature_sweep" if temperatures else "metrics"
-    target = arguments.results_dir / "eval" / f"{arguments.result_name(kind, **values)}.json"
-    picture = target.with_suffix(".png")
-    earlier = _read(target, len(measured))
-    merged = [_measured_alike(old, new, names[0]) | new for old, new in zip(earlier, measured, strict=True)]
+    stem = arguments.results_dir / "eval" / arguments.result_name(kind, **values)
+    stem = own_stem(stem, functools.partial(_is_alike, measured, names[0]))
+    target, picture = Path(f"{stem}.json"), Path(f"{stem}.png")
+    earlier = _at_each(read_json(target)) if target.exists() else [{}] * len(measured)
+    merged = [old | new for old, new in zip(earlier, measured, strict=True)]
     if temperatures:
         results = [{"temperature": t} | metrics for t, metrics in zip(temperatures, merged, strict=True)]
         write_json(target, {"results": results})
         figures.save_sweep(picture, results)
     else:
         write_json(target, merged[0])
-        if not figures.save_curves(picture, merged[0]):
-            picture.unlink(missing_ok=True)  # Of metrics that are no longer in the file.
+        figures.save_curves(picture, merged[0])
     paths = [path for path in (target, picture) if path.exists()]
     return Results(measured, paths, list(summary(names, measured)))
 
@@ -113,28 +117,27 @@ def _with_error(result: dict[str, Any]) -> str:
     return f"{result['mean']:.4f}" + ("" if spread is None else f" +- {spread:.4f}")
 
 
-def _read(path: Path, count: int) -> list[dict[str, Any]]:
-    """The metrics in an earlier file, of each temperature; none where it is no file of this program."""
-    try:
-        old = read_json(path)
-        results = old.get("results", [old])
-        return results if len(results) == count and all(isinstance(at, dict) for at in results) else [{}] * count
-    except (OSError, ValueError, AttributeError, TypeError):
-        return [{}] * count
+def _at_each(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics in a file by name, at each temperature of a sweep."""
+    return result.get("results", [result])
 
 
-def _measured_alike(old: dict[str, Any], new: dict[str, Any], name: str) -> dict[str, Any]:
-    """The metrics of an earlier file that were measured on the same videos, by the same model and step, as `name`
-    now."""
-    wanted = Protocol.of_metric(new, name)
-    ours = [n for n in METRICS if isinstance(old.get(n), dict) and "argv" in old[n]]
-    kept = [n for n in ours if _alike(Protocol.of_metric(old, n), wanted)]
-    return {n: old[n] for n in old if n in kept or (n == "protocol" and _AT_THE_TOP in kept)}
+def _is_alike(measured: list[dict[str, Any]], name: str, result: dict[str, Any]) -> bool:
+    """Whether the metrics in a file may stand beside those just measured, of which `name` is one.
+
+    Those that were measured again, with all the same settings; the others, on the same videos and model as `name`.
+    """
+    for old, new in zip(_at_each(result), measured, strict=True):
+        names = [n for n in METRICS if n in old]
+        for n in names:
+            before, now = Protocol.of_metric(old, n), Protocol.of_metric(new, n if n in new else name)
+            alike = before.is_like(now) if n in new else all(getattr(before, f) == getattr(now, f) for f in _SHARED)
+            if not alike or "argv" not in old[n]:
+                return False
+        if not names:
+            return False
+    return True
 
 
-def _alike(a: Protocol, b: Protocol) -> bool:
-    """Whether two metrics agree in what those of a file share and its name does not say."""
-    shared = ("dataset", "data_dir", "split", "videos", "context", "seed", "step")
-    if None not in (a.identity, b.identity):  # Files from before it was noted have none.
-        shared += ("identity",)
-    return all(getattr(a, name) == getattr(b, name) for name in shared)
+# What metrics in one file share and its name does not say.
+_SHARED = ("dataset", "split", "videos", "videos_digest", "context", "seed", "step", "identity")

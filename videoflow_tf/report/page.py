@@ -89,6 +89,8 @@ def _headlines(workdir: Path, results: Iterable[Any], step: int) -> str:
 def _headline(metrics: dict[str, Any], name: str, step: int) -> tuple[str, str, str]:
     values, where = in_words(metrics, name)
     protocol = Protocol.of_metric(metrics, name)
+    if protocol.data_dir is not None:
+        where += f"; from {protocol.data_dir}"
     if protocol.predictor is not None:
         where += f"; of {protocol.predictor}"
     elif protocol.step != step:
@@ -132,7 +134,7 @@ def _samples(folder: Path) -> str:
         pictures.sort(key=_video_number)
         first = sorted({_video_number(picture) for picture in pictures})[:_SHOWN_VIDEOS]
         shown = [picture for picture in pictures if _video_number(picture) in first]
-        if shown[-1].stem.endswith("_grid"):
+        if "_grid" in shown[-1].stem:
             shown = shown[-1:]  # The PNG beside an animation is its last frame.
         parts += map(html.figure, shown)
         if _video_number(pictures[-1]) not in first:

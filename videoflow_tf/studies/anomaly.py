@@ -19,7 +19,8 @@ from videoflow_tf.media.progress import progress_bar
 from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model import pixels
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.protocol import Protocol
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
+from videoflow_tf.protocol import Protocol, videos_digest
 from videoflow_tf.seeds import as_seed, fold_in
 from videoflow_tf.units import BITS_UNIT, counted
 
@@ -50,13 +51,15 @@ def out_of_sequence(
     order = np.array([[*range(context), context + j] for j in range(_STEPS_AHEAD)])
     score = _scorer(model, context)
     bar = progress_bar(num_videos)
-    bits = []
+    bits, seen = [], ""
     for index, element in enumerate(videos.as_numpy_iterator()):
         noise = _frame_noise(config, length, (seed, index))
+        seen = videos_digest([element["video"]], seen)
         bits.append(score(element["video"][order], tf.gather(noise, order))[:, -1].numpy())
         bar.add(1)
     bits = np.stack(bits).astype(np.float64)
     check_finite(bits, f"the likelihood of video {{}} of split {split}")
+    protocol = {"data_dir": data_dir, "split": split, "videos": num_videos, "videos_digest": seen, "seed": seed}
     error = bits.std(axis=0, ddof=1) / math.sqrt(num_videos) if num_videos > 1 else None
     return {
         "bits_per_pixel": {
@@ -66,7 +69,7 @@ def out_of_sequence(
             "per_video": bits.tolist(),
             "unit": BITS_UNIT,
         },
-        "protocol": Protocol.of(model, split=split, videos=num_videos, seed=seed).to_json(),
+        "protocol": Protocol.of(VideoFlowPredictor(model), **protocol).to_json(),
     }
 
 

@@ -11,7 +11,7 @@ from videoflow_tf import data
 from videoflow_tf.arguments import takes
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import write_text
+from videoflow_tf.files import write_json, write_text
 from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.predictor import Predictor
 from videoflow_tf.protocol import Protocol
@@ -25,18 +25,24 @@ from videoflow_tf.units import counted
 def build_study(arguments: StudyArguments) -> Path:
     """Writes the page of a study of the trained model of a run, or another predictor, to `workdir`/eval.
 
+    Beside it stands what it is, as .json.
+
     Returns:
-      Its path.
+      The path of the page.
 
     Args: the fields of `StudyArguments`.
 
     Raises:
       UserError: `workdir` has no trained model, or as `study_clips` and `study_page`.
     """
-    real, generated, protocol = study_clips(open_predictor(arguments), arguments)
+    predictor = open_predictor(arguments)
+    arguments = arguments.at_step(predictor.step)
+    real, generated, protocol = study_clips(predictor, arguments)
     how = {"seconds": arguments.seconds, "frames_per_second": arguments.frames_per_second}
     page = study_page(real, generated, protocol=protocol.to_json(), **how)
-    return write_text(arguments.results_dir / "eval" / f"{arguments.result_name('fooling_study')}.html", page)
+    stem = protocol.own_stem(arguments.results_dir / "eval" / arguments.result_name("fooling_study"))
+    write_json(f"{stem}.json", {"protocol": protocol.to_json(), "argv": arguments.argv()})
+    return write_text(f"{stem}.html", page)
 
 
 def study_clips(predictor: Predictor, study: StudyArguments) -> tuple[np.ndarray, np.ndarray, Protocol]:

@@ -18,10 +18,10 @@ from videoflow_tf.files import write_json
 from videoflow_tf.media import strips
 from videoflow_tf.metrics.metric import check_finite
 from videoflow_tf.model.video_flow import VideoFlow
-from videoflow_tf.protocol import Protocol
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
+from videoflow_tf.protocol import Protocol, videos_digest
 from videoflow_tf.studies.arguments import InterpolateArguments
 from videoflow_tf.studies.files import label_of, read_frames
-from videoflow_tf.training.checkpoints import load_workdir
 from videoflow_tf.units import counted
 
 
@@ -46,16 +46,18 @@ def interpolate_videos(arguments: InterpolateArguments) -> list[Path]:
       UserError: `workdir` has no trained model, or as `parse_levels`, `read_ends` and `interpolate`.
     """
     steps, channel_rank = arguments.steps, arguments.channel_rank
-    config, model = load_workdir(arguments.workdir, arguments.checkpoint)
-    levels = parse_levels(arguments.levels, config)
-    ends, protocol = read_ends(model, arguments)
-    result = interpolate(model, ends, steps, levels, channel_rank)
+    predictor = VideoFlowPredictor.of_run(arguments.workdir, arguments.checkpoint)
+    arguments = arguments.at_step(predictor.step)
+    levels = parse_levels(arguments.levels, predictor.config)
+    ends, protocol = read_ends(predictor, arguments)
+    result = interpolate(predictor.model, ends, steps, levels, channel_rank)
     what = {**protocol.settings, "steps": steps, "levels": levels, "channel_rank": channel_rank}
     ends_of = {"video_file": protocol.settings["first"], "other_file": protocol.settings["last"]}
     files = {name: label_of(of_file) for name, of_file in ends_of.items() if getattr(arguments, name) is not None}
-    stem = arguments.results_dir / "eval" / arguments.result_name("interpolation", **files)
-    numbers = {"channels": result.channels, "protocol": dataclasses.replace(protocol, settings=what).to_json()}
-    return [*save_pictures(result, stem), write_json(f"{stem}.json", numbers | {"argv": arguments.argv()})]
+    protocol = dataclasses.replace(protocol, videos_digest=videos_digest(ends), settings=what)
+    stem = protocol.own_stem(arguments.results_dir / "eval" / arguments.result_name("interpolation", **files))
+    numbers = {"channels": result.channels, "protocol": protocol.to_json(), "argv": arguments.argv()}
+    return [*save_pictures(result, Path(stem)), write_json(f"{stem}.json", numbers)]
 
 
 def interpolate(
@@ -102,7 +104,7 @@ def exact_latents(model: VideoFlow, videos: np.ndarray) -> list[tf.Tensor]:
     return model.encode(videos, tf.fill(videos.shape, 0.5))
 
 
-def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
+def read_ends(predictor: VideoFlowPredictor, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
     """The first frame of a video and the last of the same or another one: uint8 [2, H, W, C], and where they are from.
 
     Raises:
@@ -110,25 +112,26 @@ def read_ends(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.nda
         one frame of the same file.
     """
     if arguments.video_file is not None:
-        return _ends_of_files(model, arguments)
+        return _ends_of_files(predictor, arguments)
     video, other, length = arguments.video, arguments.other_video, arguments.num_frames
     other = video if other is None else other
-    length = model.config.num_eval_frames if length is None else length
-    of_split = model.config, arguments.data_dir, arguments.split
+    length = predictor.config.num_eval_frames if length is None else length
+    of_split = predictor.config, arguments.data_dir, arguments.split
     first, last = (data.load_video(*of_split, i, length)[t] for i, t in ((video, 0), (other, -1)))
     where = {"first": {"video": video, "frame": 1}, "last": {"video": other, "frame": length}}
-    return np.stack([first, last]), Protocol.of(model, split=arguments.split, context=None, settings=where)
+    of_data = {"data_dir": arguments.data_dir, "split": arguments.split}
+    return np.stack([first, last]), Protocol.of(predictor, **of_data, context=None, settings=where)
 
 
-def _ends_of_files(model: VideoFlow, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
+def _ends_of_files(predictor: VideoFlowPredictor, arguments: InterpolateArguments) -> tuple[np.ndarray, Protocol]:
     """As `read_ends`, of files; of a single one both ends."""
     file, other, length = arguments.video_file, arguments.other_file, arguments.num_frames
-    first, of_first = read_frames(file, model.config, length if other is None else 1)
-    last, of_last = (first, of_first) if other is None else read_frames(other, model.config, length)
+    first, of_first = read_frames(file, predictor.config, length if other is None else 1)
+    last, of_last = (first, of_first) if other is None else read_frames(other, predictor.config, length)
     if other is None and len(first) == 1:
         raise UserError(f"{file} has one frame alone; give the file of the other end, --other_file")
     where = {"first": {**of_first, "frame": 1}, "last": {**of_last, "frame": len(last)}}
-    return np.stack([first[0], last[-1]]), Protocol.of(model, dataset=None, context=None, settings=where)
+    return np.stack([first[0], last[-1]]), Protocol.of(predictor, dataset=None, context=None, settings=where)
 
 
 def parse_levels(text: str, config: VideoFlowConfig) -> list[int]:

@@ -21,8 +21,8 @@ from videoflow_tf.metrics.metric import Clips
 from videoflow_tf.predictors.by_name import open_predictor
 from videoflow_tf.predictors.future_sampler import FutureSampler, lost_in_words
 from videoflow_tf.predictors.predictor import Predictor
-from videoflow_tf.protocol import Protocol
-from videoflow_tf.registry import METRICS
+from videoflow_tf.protocol import Protocol, videos_digest
+from videoflow_tf.registry import METRICS, PREDICTORS
 from videoflow_tf.studies.arguments import PICTURES, SampleArguments
 from videoflow_tf.studies.files import label_of, read_frames
 from videoflow_tf.units import counted
@@ -67,7 +67,9 @@ def sample(arguments: SampleArguments) -> list[Path]:
       UserError: `workdir` has no trained model, the dataset is missing or has too few videos, the file cannot be read
         or has too few frames, an argument is out of range, or a sample is not finite.
     """
-    futures = sample_futures(open_predictor(arguments), arguments)
+    predictor = open_predictor(arguments)
+    arguments = arguments.at_step(predictor.step)
+    futures = sample_futures(predictor, arguments)
     folder = arguments.results_dir / "samples"
     how = {"grid": arguments.grid, "kinds": arguments.pictures, "argv": arguments.argv()}
     return list(save_futures(futures, folder, **how))
@@ -89,6 +91,8 @@ def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_futur
         too few frames; the frames are too small for the metric to choose by.
     """
     count, num_frames, seed, choose = arguments.num_samples, arguments.num_frames, arguments.seed, arguments.choose
+    # One of the registry is known by its name; to know the width of a floor's error it would have to be fitted.
+    identity = {"identity": None} if arguments.predictor in PREDICTORS else {}
     protocol = Protocol.of(
         predictor,
         videos=arguments.num_videos,
@@ -97,11 +101,12 @@ def sample_futures(predictor: Predictor, arguments: SampleArguments, needs_futur
         temperature=arguments.temperature,
         seed=seed,
         predictor=arguments.predictor,
+        **identity,
     )
     config, num_context = predictor.config, predictor.config.num_context
     read = _videos if arguments.video_file is None else _file
     videos, where = read(config, arguments, needs_future or choose is not None)
-    protocol = dataclasses.replace(protocol, **where)
+    protocol = dataclasses.replace(protocol, **where, videos_digest=videos_digest(videos))
     if choose is not None:
         METRICS[choose](count).check(Clips.of(config, num_frames, len(videos)))
     context, future = videos[:, :num_context], videos[:, num_context:]
@@ -146,7 +151,7 @@ def save_futures(
       argv: the command that gives the same files, word by word.
     """
     values = None if futures.choose is None else similarity(futures, futures.choose)
-    name = futures.stem + ("_grid" if grid else "")
+    name = Path(futures.protocol.own_stem(folder / (futures.stem + ("_grid" if grid else "")))).name
     title = f"temperature {futures.protocol.temperature:g}"
     if grid:
         moving = strips.grid(futures.context, futures.samples, futures.future, title)
@@ -190,7 +195,7 @@ def _videos(
 
     The context alone where the videos are shorter and the future is not needed.
     """
-    where = {"split": arguments.split}
+    where = {"data_dir": arguments.data_dir, "split": arguments.split}
 
     def read(num_frames: int) -> np.ndarray:
         how = {"num_videos": arguments.num_videos, "num_frames": num_frames}
