@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.checks import mounted, refused
 from videoflow_tf import t2t
 from videoflow_tf.errors import UserError
 from videoflow_tf.training.checkpoints import load_workdir
@@ -90,6 +91,19 @@ def test_a_checkpoint_that_does_not_fit_writes_nothing(tmp_path):
     with pytest.raises(UserError, match="cannot read the checkpoint"):
         t2t.import_checkpoint(tmp_path / "model.ckpt-0", {}, tmp_path / "a" / "run")
     assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("read", ["checkpoint", "module"])
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(tmp_path, read):
+    """What there is to read is not looked at."""
+    import_it = {"checkpoint": t2t.import_checkpoint, "module": t2t.import_module}[read]
+    (tmp_path / "file").touch()
+    with refused("file is a file; name a folder"):
+        import_it(tmp_path / "none", {}, tmp_path / "file")
+    with refused("cannot write to .*file/a: .*file is a file; name a folder"):
+        import_it(tmp_path / "none", {}, tmp_path / "file" / "a" / "run")
+    with mounted(tmp_path / "fixed", "ro"), refused("cannot write to .*fixed: .*fixed is read-only for this user"):
+        import_it(tmp_path / "none", {}, tmp_path / "fixed" / "run")
 
 
 @pytest.mark.parametrize("name", ["config.json", "notes.txt"])

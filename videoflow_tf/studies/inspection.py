@@ -14,6 +14,7 @@ from videoflow_tf.data.pipeline import left_out
 from videoflow_tf.data.source import Source, open_source
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.data.video_folder import VideoFolder
+from videoflow_tf.files import check_writable
 from videoflow_tf.media import strips
 from videoflow_tf.predictors.floors import CopyLast, Linear
 from videoflow_tf.units import BITS_LABEL, counted
@@ -41,8 +42,9 @@ def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | P
       sheet: a .png to write.
 
     Raises:
-      UserError: as `train_clips`.
+      UserError: as `train_clips`, and if `sheet` could not be written.
     """
+    check_writable(Path(sheet).parent)
     source = open_source(config, data_dir)
     yield f"Data: {config.dataset}: {source.contents()}"
     yield from left_out(source, None)

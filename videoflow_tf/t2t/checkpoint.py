@@ -17,7 +17,7 @@ from videoflow_tf import workdir as workdir_lib
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.data.source import fitting_dataset
 from videoflow_tf.errors import UserError
-from videoflow_tf.files import atomic_path
+from videoflow_tf.files import atomic_path, check_writable, local_path
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.t2t.hparams import config_from_hparams, read_hparams, split_record
 from videoflow_tf.t2t.variables import Slot, official_slots
@@ -89,7 +89,7 @@ def import_checkpoint(
       The run's configuration and its step.
 
     Raises:
-      UserError: as `load_model`, or `workdir` is in use; nothing is written then.
+      UserError: as `load_model`, or `workdir` is in use or cannot be made; nothing is written then.
     """
     check_new(workdir)
     model = load_model(checkpoint_prefix, hparams, frame_size)
@@ -97,14 +97,15 @@ def import_checkpoint(
 
 
 def check_new(workdir: str | Path) -> None:
-    """Raises `UserError` if there is something in `workdir`."""
+    """Raises `UserError` if there is something in `workdir`, or it cannot be made."""
+    check_writable(local_path(workdir).absolute().parent)  # Where it is written, and then given its name.
     if workdir_lib.read_config(workdir) is not None:
         raise UserError(f"workdir {workdir} is in use by another run; name another")
 
 
 def write_run(model: VideoFlow, workdir: str | Path, dataset: str | None) -> VideoFlowConfig:
     """Writes an imported model as a run, all of it or nothing; gives the run's configuration."""
-    workdir = Path(workdir).absolute()
+    workdir = local_path(workdir).absolute()
     config = model.config.replace(dataset=dataset or fitting_dataset(model.config.frame_size))
     optimizer = make_optimizer(config)
     optimizer.build(model.trainable_variables)
