@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 from pathlib import Path
 
 import av
@@ -60,6 +62,15 @@ def write_pictures(folder: Path, video: np.ndarray, suffix: str = "png") -> None
     folder.mkdir(parents=True)
     for t, frame in enumerate(video):
         Image.fromarray(frame).save(folder / f"frame{t}.{suffix}")
+
+
+def write_bomb(path: Path, **shapes: tuple[int, ...]) -> None:
+    """An .npz of a few hundred bytes whose uint8 arrays say that they are of these shapes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, shape in shapes.items():
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            archive.writestr(f"{name}.npy", header.getvalue())
 
 
 def mixed_folder(folder: Path) -> dict[str, str]:

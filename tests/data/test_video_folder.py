@@ -3,17 +3,19 @@
 import itertools
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
 
 from tests.checks import refused
 from tests.conftest import TINY
-from tests.videos import mixed_folder, panning, write_pictures
+from tests.videos import mixed_folder, panning, write_bomb, write_pictures
 from videoflow_tf.data import describe_data, eval_videos, load_video, num_eval_videos, train_clips
 from videoflow_tf.data.clip_store import decode_all
 from videoflow_tf.data.recordings import find_items, read_item
 from videoflow_tf.data.source import open_source
+from videoflow_tf.media import strips
 
 CONFIG = TINY.replace(dataset="videos")
 
@@ -251,12 +253,33 @@ def test_mistakes(tmp_path, make, words):
 
 def test_what_does_not_fit_into_memory_is_told(tmp_path, monkeypatch):
     save(tmp_path, *[50] * 5)
-    monkeypatch.setattr("videoflow_tf.data.clip_store._SHARE_OF_MEMORY", 0.0)
+    monkeypatch.setattr("videoflow_tf.data.clip_store.memory", types.SimpleNamespace(room=lambda: 0.0))
     with refused(r"do not fit into memory.*give --cache_dir=FOLDER"):
         train_clips(CONFIG, tmp_path, batch_size=1)
     train_clips(CONFIG.replace(cache_dir=str(tmp_path / "cache")), tmp_path, batch_size=1)
     with refused("gs://bucket/cache is an address"):
         train_clips(CONFIG.replace(cache_dir="gs://bucket/cache"), tmp_path, batch_size=1)
+
+
+def test_files_that_hold_more_than_fits_into_memory_are_left_out(tmp_path, monkeypatch):
+    """As they say themselves, before they are read; video files, when they get too long."""
+    save(tmp_path, 50, 60)
+    cure = r"half of what is free is 0.0 GiB; cut it into several"
+    kept = {"video0.npy", "video1.npy"}
+    write_pictures(tmp_path / "pictures", panning(101, 8, 8))
+    strips.save_gif(tmp_path / "long.gif", panning(301, 8, 8))
+    np.save(tmp_path / "long.npy", np.zeros([101, 8, 8, 3], np.uint8))
+    write_bomb(tmp_path / "bomb.npz", video=(10**12, 8, 8, 3))
+    write_bomb(tmp_path / "small_frames.npz", video=(10**12, 1, 1, 3))
+    monkeypatch.setattr("videoflow_tf.memory.room", lambda: 100 * 8 * 8 * 3)
+    monkeypatch.setattr("videoflow_tf.data.clip_store.memory", types.SimpleNamespace(room=lambda: 2**30))
+    source = open_source(CONFIG, tmp_path)
+    assert {r.name for of in source.recordings.values() for r in of} == kept
+    names = ["bomb.npz", "long.gif", "long.npy", "pictures", "small_frames.npz"]
+    assert [name for name, _ in source.left_out] == names
+    for name, reason in source.left_out:
+        takes = "178813.9" if name.endswith(".npz") else "0.0"
+        assert re.fullmatch(f"does not fit into memory: it takes {takes} GiB or more, {cure}", reason), (name, reason)
 
 
 def test_options_without_effect_are_refused(tmp_path):

@@ -1,11 +1,14 @@
 """Samples that somebody else drew, by a few lines of code."""
 
 import shutil
+import zipfile
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.checks import refused
+from tests.videos import write_bomb
 from videoflow_tf import evaluate, sample
 from videoflow_tf.files import read_json
 from videoflow_tf.predictors.predictions import Predictions
@@ -70,6 +73,26 @@ def test_samples_of_ours_are_measured_as_the_model_is(micro_run, tmp_path):
         for numbers in (of_file, of_model):
             del numbers["protocol"], numbers["argv"]
         assert of_file == of_model
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path):
+    """Whatever the file's own size is; a header that goes on and on is not read to its end."""
+    frame = (12, 16, 3)
+    write_bomb(tmp_path / "a.npz", context=(9, 2, *frame), samples=(9, 10**9, 4, *frame), future=(9, 4, *frame))
+    with refused(r"^.*a.npz does not fit into memory: it takes 19311.9 GiB or more, .*; write fewer videos to a file"):
+        evaluate(predictions=tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", **arrays(), temperature=np.zeros(3))
+    write_bomb(tmp_path / "c.npz", **{name: array.shape for name, array in arrays().items()}, seed=(10**12,))
+    for name, words in (("b.npz", r"temperature in .* is float64 \[3\]"), ("c.npz", r"seed in .* uint8 \[10+\]")):
+        with refused(f"{words}; it must be one number"):
+            evaluate(predictions=tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "d.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("context.npy", np.lib.format.magic(2, 0) + (2**27).to_bytes(4, "little") + bytes(2**27))
+    before = psutil.Process().memory_info().rss
+    with refused("d.npz cannot be read as .npz: EOF: reading array header"):
+        evaluate(predictions=tmp_path / "d.npz")
+    assert psutil.Process().memory_info().rss < before + 2**26
+    assert not (tmp_path / "eval").exists()
 
 
 def _save(folder, **changes):
@@ -139,7 +162,7 @@ def test_files_that_are_none(theirs, tmp_path):
     damaged = bytearray(whole.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     whole.write_bytes(damaged)
-    with refused("wrong.npz is damaged: Bad CRC-32.*write it again"):
+    with refused("wrong.npz cannot be read as .npz: Bad CRC-32.*write it again"):
         list(Predictions(whole))
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 from tqdm import tqdm
 
+from videoflow_tf import memory
 from videoflow_tf.commands import here
 from videoflow_tf.data.recordings import VIDEO_SUFFIXES, Item, Recording, read_item
 from videoflow_tf.errors import UserError, one_line
@@ -21,7 +21,6 @@ from videoflow_tf.extras import require
 from videoflow_tf.files import ARRAY_ERRORS, atomic_path, local_path, read_json, reason_of, write_json
 
 _FORM = 1  # Of the files of a cache; another number, and they are made anew.
-_SHARE_OF_MEMORY = 0.5
 
 
 class Decoded(NamedTuple):
@@ -49,7 +48,7 @@ def decode_all(
     """
     if any(item.path.suffix.lower() in VIDEO_SUFFIXES for item in items):
         require("av")  # Once for all: it is no fault of any file.
-    room = psutil.virtual_memory().available * _SHARE_OF_MEMORY
+    room = memory.room()
     if cache_dir:
         decode = functools.partial(_decode_to_disk, cache_dir=local_path(cache_dir))
     else:

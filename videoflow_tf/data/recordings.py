@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,10 @@ from PIL import Image, ImageOps
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import ARRAY_ERRORS
+from videoflow_tf.media.array_files import Header, read_arrays, read_headers
 from videoflow_tf.media.fitting import fit_frames, fit_image
 from videoflow_tf.media.video_files import read_video
+from videoflow_tf.memory import check_fits
 from videoflow_tf.units import counted
 
 VIDEO_SUFFIXES = frozenset(
@@ -22,6 +25,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 ARRAY_SUFFIXES = frozenset((".npy", ".npz"))
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
+_SHORTER = "cut it into several"
 
 
 class Item(NamedTuple):
@@ -98,6 +102,7 @@ def _read_pictures(item: Item, frame_shape: tuple[int, int, int], fit: str) -> t
     """The pictures of a folder, in the order of the numbers in their names, up to the first that cannot be read."""
     paths = [path for path in item.path.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     paths = sorted((path for path in paths if not path.name.startswith(".")), key=_natural)
+    check_fits(str(item.path), len(paths) * math.prod(frame_shape), _SHORTER)
     frames, problems, size = [], [], (0, 0)
     for path in paths:
         try:
@@ -122,16 +127,20 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 def _read_arrays(item: Item, frame_shape: tuple[int, int, int], fit: str) -> tuple[list[Recording], list[str]]:
     recordings, problems = [], []
     try:
-        for name, array in _arrays(item):
-            if array.dtype != np.uint8 or array.ndim not in (4, 5) or array.shape[-1] not in (1, 3) or not array.size:
+        for name, (shape, dtype), load in _arrays(item):
+            if dtype != np.uint8 or len(shape) not in (4, 5) or shape[-1] not in (1, 3) or 0 in shape:
                 which = name.removeprefix(item.name)  # Of several.
                 expected = "must be uint8 [T, H, W, C] or [N, T, H, W, C]"
-                problems.append(f"{which} {expected}; is {array.dtype} {array.shape}".lstrip())
+                problems.append(f"{which} {expected}; is {dtype} {shape}".lstrip())
                 continue
+            check_fits(str(item.path), math.prod(shape[:-3]) * math.prod(frame_shape), _SHORTER)
+            array = load()
             videos = {name: array} if array.ndim == 4 else {f"{name}[{i}]": video for i, video in enumerate(array)}
             for video_name, video in videos.items():
                 frames = np.array(fit_frames(video, frame_shape, fit))
                 recordings.append(Recording(video_name, frames, video.shape[1:3], None))
+    except UserError:  # A `ValueError`, too.
+        raise
     except ARRAY_ERRORS as error:
         problems.append(f"it cannot be read as an array: {error or type(error).__name__}")
     if not recordings:
@@ -139,11 +148,17 @@ def _read_arrays(item: Item, frame_shape: tuple[int, int, int], fit: str) -> tup
     return recordings, problems
 
 
-def _arrays(item: Item) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a .npy (left on the disk) or .npz, and what to call them."""
+def _arrays(item: Item) -> Iterator[tuple[str, Header, Callable[[], np.ndarray]]]:
+    """What to call the arrays of a .npy (left on the disk) or .npz, what they are, and how to read them."""
     if item.path.suffix.lower() == ".npy":
-        yield item.name, np.load(item.path, mmap_mode="r", allow_pickle=False)
+        array = np.load(item.path, mmap_mode="r", allow_pickle=False)
+        yield item.name, Header(array.shape, array.dtype), lambda: array
         return
-    with np.load(item.path, allow_pickle=False) as arrays:
-        for key in arrays.files:
-            yield f"{item.name}[{key}]" if len(arrays.files) > 1 else item.name, arrays[key]
+    headers = read_headers(item.path)
+    for key, header in headers.items():
+
+        def load(key: str = key, header: Header = header) -> np.ndarray:
+            check_fits(str(item.path), header.size, _SHORTER)
+            return read_arrays(item.path, [key])[key]
+
+        yield f"{item.name}[{key}]" if len(headers) > 1 else item.name, header, load

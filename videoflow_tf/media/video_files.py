@@ -18,6 +18,7 @@ import numpy as np
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.extras import require
 from videoflow_tf.media.fitting import fit_image
+from videoflow_tf.memory import check_fits
 from videoflow_tf.units import counted
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _DECODER = {"err_detect": "crccheck+bitstream+buffer", "max_pixels": str(_MOST_P
 # Playlists must not reach into the network, and a % in a name is no pattern.
 _CONTAINER = _DECODER | {"protocol_whitelist": "file", "pattern_type": "none"}
 _LONGEST_MESSAGE = 100
+_LOOK_EVERY = 100  # Frames, at the memory that is left.
 
 
 class Video(NamedTuple):
@@ -57,8 +59,8 @@ def read_video(
       At least one frame, at most `max_frames`.
 
     Raises:
-      UserError: there is no such file, it is no video, its frames are too large, or none can be decoded; or PyAV is not
-        installed.
+      UserError: there is no such file, it is no video, its frames are too large or too many for the memory, or none
+        can be decoded; or PyAV is not installed.
     """
     require("av")
     import av
@@ -122,6 +124,9 @@ def _decode(
             image = frame.to_image().rotate(frame.rotation, expand=True)  # Both count counter-clockwise.
             size = (image.height, image.width)
             frames.append(fit_image(image, frame_shape, fit))
+            if len(frames) % _LOOK_EVERY == 0:
+                size_now = len(frames) * frames[0].nbytes
+                check_fits(container.name.removeprefix("file:"), size_now, "cut it into several")
             times.append(frame.time)
             if frame.is_corrupt:
                 damaged.append(len(frames))

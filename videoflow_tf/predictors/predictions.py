@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ import numpy as np
 from videoflow_tf.arguments import file_label
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.files import ARRAY_ERRORS, file_digest, local_path
+from videoflow_tf.media.array_files import Header, read_arrays, read_headers
+from videoflow_tf.memory import check_fits
 from videoflow_tf.units import counted
 
 _SHAPES = {"context": "videos, K, H, W, C", "samples": "videos, samples, N, H, W, C", "future": "videos, N, H, W, C"}
@@ -103,7 +104,7 @@ def _checked_shapes(file: Path) -> dict[str, tuple[int, ...]]:
             raise UserError(f"{name} in {file} is {dtype}; it must be uint8, 0 to 255")
         if len(shape) != len(_SHAPES[name].split(",")) or 0 in shape or shape[-1] not in (1, 3):
             raise UserError(f"{name} in {file} is {list(shape)}; it must be [{_SHAPES[name]}] with C of 1 or 3")
-    (context, samples, future) = (headers[name][0] for name in _SHAPES)
+    (context, samples, future) = (headers[name].shape for name in _SHAPES)
     if not (context[0] == samples[0] == future[0] and context[2:] == samples[3:] == future[2:]):
         raise UserError(
             f"{file} has context {list(context)}, samples {list(samples)} and future {list(future)}: they do not "
@@ -112,38 +113,27 @@ def _checked_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     if samples[2] != future[1]:
         of_samples = counted(samples[2], "frame")
         raise UserError(f"{file} has samples of {of_samples} and a future of {future[1]}; give equally many")
+    cure = "write fewer videos to a file, and give a folder of such files"
+    check_fits(str(file), sum(headers[name].size for name in _SHAPES), cure)
     return {"context": context, "samples": samples, "future": future}
 
 
-def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and type of every array in an .npz file."""
-    found = {}
+def _headers(file: Path) -> dict[str, Header]:
+    """What every array in an .npz file is."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.namelist():
-                with archive.open(member) as stream:
-                    version = np.lib.format.read_magic(stream)
-                    read = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shape, _, dtype = read(stream)
-                found[member.removesuffix(".npy")] = shape, dtype
+        return read_headers(file)
     except FileNotFoundError:
         raise UserError(f"there is no file {file}; --predictions is an .npz file or a folder of them") from None
     except ARRAY_ERRORS as error:
         raise UserError(
-            f"{file} cannot be read as .npz: {one_line(str(error))}; write it with np.savez_compressed"
+            f"{file} cannot be read as .npz: {one_line(str(error))}; write it again with np.savez_compressed"
         ) from None
-    return found
 
 
 def _read(file: Path, names: Collection[str] = _SHAPES) -> dict[str, np.ndarray]:
     """Of the arrays of these names those that are there."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names if name in arrays}
+        return read_arrays(file, names)
     except ARRAY_ERRORS as error:
         raise UserError(f"{file} is damaged: {one_line(str(error))}; write it again") from None
 
@@ -151,9 +141,11 @@ def _read(file: Path, names: Collection[str] = _SHAPES) -> dict[str, np.ndarray]
 def _scalars(file: Path) -> dict[str, float | int]:
     """What a file says of how it was drawn: `temperature` and `seed`, one, both or neither."""
     found: dict[str, float | int] = {}
-    for name, value in _read(file, ("temperature", "seed")).items():
-        if value.size != 1 or value.dtype.kind not in "iuf":
-            raise UserError(f"{name} in {file} is {value.dtype} {list(value.shape)}; it must be one number")
+    there = {name: header for name, header in _headers(file).items() if name in ("temperature", "seed")}
+    for name, (shape, dtype) in there.items():
+        if math.prod(shape) != 1 or dtype.kind not in "iuf":
+            raise UserError(f"{name} in {file} is {dtype} {list(shape)}; it must be one number")
+    for name, value in _read(file, there).items():
         # 0.7 in float32 is 0.7, not 0.699999988.
         number = value.item() if value.dtype.kind in "iu" else float(str(value.ravel()[0]))
         if not math.isfinite(number) or (name == "temperature" and number < 0):

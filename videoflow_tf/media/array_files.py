@@ -1,0 +1,54 @@
+"""The arrays in an .npz file: how large they are is known before they are read, and no file can run code."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+_LONGEST_HEADER = 2**16  # Bytes; NumPy itself takes no header of 10,000.
+
+
+class Header(NamedTuple):
+    """What an array is."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_headers(path: str | Path) -> dict[str, Header]:
+    """Those of all arrays, by name; raises one of `files.ARRAY_ERRORS` of what is no .npz file, or damaged."""
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as compressed:
+                stream = io.BytesIO(compressed.read(_LONGEST_HEADER))
+            version = np.lib.format.read_magic(stream)
+            v1, v2 = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+            shape, _, dtype = (v1 if version == (1, 0) else v2)(stream)
+            if min(shape, default=0) < 0:
+                raise ValueError(f"{member.filename} says that it is {list(shape)}")
+            found[member.filename.removesuffix(".npy")] = Header(shape, dtype)
+    return found
+
+
+def read_arrays(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays of these names that are there; errors as of `read_headers`."""
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        found = {}
+        for name in names:
+            if name in members:
+                with archive.open(members[name]) as stream:
+                    found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    return found
