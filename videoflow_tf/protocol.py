@@ -37,6 +37,7 @@ class Protocol:
     samples: int | None = None  # Of each clip.
     context: int | None = None  # Frames given.
     frames: int | None = None  # Of a clip, context included; in the files of `sample`, the generated ones alone.
+    scored: int | None = None  # Of these the last so many, whose bits are counted.
     temperature: float | None = None  # Factor of every sigma in the prior.
     seed: int | None = None
     step: int | None = None  # Training steps of the model.

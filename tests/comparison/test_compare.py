@@ -1,21 +1,24 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.checks import refused
-from videoflow_tf import data, evaluate
+from videoflow_tf import VideoFlow, data, evaluate
 from videoflow_tf.comparison import table
 from videoflow_tf.comparison.arguments import CompareArguments
 from videoflow_tf.comparison.compare import compare
 from videoflow_tf.comparison.contenders import contenders
 from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.files import read_json
+from videoflow_tf.metrics.fvd import FVD
+from videoflow_tf.metrics.lpips import LPIPS
 from videoflow_tf.metrics.results import Results
-from videoflow_tf.predictors import video_flow
 from videoflow_tf.predictors.floors import CopyLast
+from videoflow_tf.predictors.video_flow import VideoFlowPredictor
 from videoflow_tf.registry import PREDICTORS
 from videoflow_tf.workdir import read_config, write_config
 
@@ -36,7 +39,7 @@ def theirs(config, path, videos=3, **changes):
 def copies(monkeypatch):
     """In the place of the model of every run, one that copies the last frame."""
     of_run = lambda workdir, checkpoint: CopyLast(read_config(workdir), None)  # noqa: E731
-    monkeypatch.setattr(video_flow.VideoFlowPredictor, "of_run", of_run)
+    monkeypatch.setattr(VideoFlowPredictor, "of_run", of_run)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,6 @@ def test_debiased_fvd_has_a_column_of_its_own():
         ({"frame_size": 32}, r"other is not about the same videos as copy_last: frame_size \(16 there, 32 here\)"),
         ({"shapes_background": "grey"}, "not about the same videos as copy_last: shapes_background"),
         ({"num_context": 2}, r"not about the same videos as copy_last: num_context \(1 there, 2 here\)"),
-        ({"n_bits": 5}, "bits per pixel of other and copy_last do not compare: n_bits"),
     ],
 )
 def test_other_videos_are_refused(copies, micro_run, micro_config, tmp_path, changes, message):
@@ -127,6 +129,41 @@ def test_other_videos_are_refused(copies, micro_run, micro_config, tmp_path, cha
     with refused(message):
         compare(workdirs=[micro_run, tmp_path / "other"], output_dir=tmp_path / "out", num_videos=2)
     assert not (tmp_path / "out" / "compare.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"n_bits": 5}, r"n_bits \(8 there, 5 here\)"),
+        ({"pixel_scaling": "official"}, r"pixel_scaling \(exact there, official here\)"),
+        ({"score_context": True}, r"context frames scored \(0 there, 1 here\)"),
+        ({"conditional": False}, r"context frames scored \(0 there, 1 here\)"),
+    ],
+)
+def test_bits_of_another_kind_are_refused(copies, micro_config, tmp_path, monkeypatch, changes, told):
+    monkeypatch.setattr(CopyLast, "num_scored", VideoFlowPredictor.num_scored)
+    write_config(tmp_path / "run", micro_config)
+    write_config(tmp_path / "other", micro_config.replace(**changes))
+    how = {"workdirs": [tmp_path / "run", tmp_path / "other"], "predictors": [], "num_videos": 2}
+    with refused(f"bits per pixel of other and run do not compare: {told}; leave one out of --workdirs"):
+        compare(**how, metrics=["bits_per_pixel"], output_dir=tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_floors_do_not_score_the_context(micro_config, tmp_path, monkeypatch):
+    """Nor do they know a scale of pixels: their bits are exact whatever the model's."""
+    config = micro_config.replace(score_context=True, pixel_scaling="official")
+    write_config(tmp_path / "run", config)
+    untrained = VideoFlowPredictor(VideoFlow(config))
+    monkeypatch.setattr(VideoFlowPredictor, "of_run", lambda workdir, checkpoint: untrained)
+    how = {"workdirs": [tmp_path / "run"], "num_videos": 2, "shown_videos": 0}
+    with refused(r"of run and linear do not compare: context frames scored \(0 there, 1 here\); leave one out of"):
+        compare(**how, output_dir=tmp_path / "out", metrics=["bits_per_pixel"])
+    compare(**how, output_dir=tmp_path / "psnr", metrics=["psnr"], num_samples=1, num_frames=1)
+    compare(**how, output_dir=tmp_path / "out", metrics=["bits_per_pixel"], predictors=[])
+    (row,) = read_json(tmp_path / "out" / "compare.json")["models"]
+    expected = {"frames": 5, "scored": 5, "n_bits": 8, "pixel_scaling": "official"}
+    assert row["metrics"]["protocol"].items() >= expected.items()
 
 
 def test_a_file_about_other_videos_is_refused(micro_run, micro_config, tmp_path):
@@ -140,6 +177,48 @@ def test_a_file_of_another_temperature_is_refused(copies, micro_run, micro_confi
     with refused("theirs.npz says temperature=1.0 of its samples, not 0.5; compare at --temperature=1.0, or leave it"):
         compare(workdirs=[micro_run], predictions=[file], output_dir=tmp_path / "out", num_videos=2, metrics=["psnr"])
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_what_cannot_be_measured_here_is_told(copies, micro_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write_config(tmp_path / "run", micro_config)
+    how = {"workdirs": [tmp_path / "run"], "predictors": [], "num_videos": 2, "shown_videos": 0}
+    compare(**how, num_samples=2, output_dir=tmp_path)
+    result, page = read_json(tmp_path / "compare.json"), (tmp_path / "compare.html").read_text()
+    measured = ["bits_per_pixel", "psnr", "ssim", "diversity", "legal_futures"]
+    assert [name for name in result["models"][0]["metrics"] if name != "protocol"] == measured
+    assert f"--metrics={','.join(measured)}" in result["argv"]
+    lines = [f"Not measured: {reason}." for reason in result["not_measured"]]
+    assert lines == [
+        "Not measured: LPIPS needs its networks: run launch/prepare_lpips.py once.",
+        "Not measured: FVD needs the network I3D: run launch/prepare_i3d.py once.",
+    ]
+    assert (tmp_path / "compare.md").read_text().endswith(f" |\n\n{lines[0]}\n\n{lines[1]}\n")
+    assert all(f"<p>{line}</p>" in page for line in lines)
+
+
+def test_networks_that_are_there_are_used(copies, micro_config, tmp_path, monkeypatch):
+    """Unless a file of somebody's has too few samples."""
+    config = micro_config.replace(num_eval_frames=9)
+    write_config(tmp_path / "run", config)
+    i3d = SimpleNamespace(digest="0", logits=lambda clips: clips.mean(axis=(1, 2, 3)))
+    network = SimpleNamespace(name="alex", digest="0", least_size=16)
+    network.distances = lambda real, samples: abs(samples.mean(axis=(1, 2, 3)) - real.mean())
+    monkeypatch.setattr(FVD, "from_options", lambda options: FVD(options.arguments.fvd_draws, i3d, True))
+    monkeypatch.setattr(LPIPS, "from_options", lambda options: LPIPS(options.num_samples, network))
+    how = {"workdirs": [tmp_path / "run"], "predictors": [], "num_videos": 2, "shown_videos": 0}
+    compare(**how, num_samples=2, output_dir=tmp_path / "out")
+    assert read_json(tmp_path / "out" / "compare.json")["not_measured"] == []
+    titles = next(csv.reader((tmp_path / "out" / "compare.csv").open()))
+    expected = ["psnr", "ssim", "lpips", "fvd", "diversity", "legal_futures"]
+    expected += ["seconds_per_frame", "parameters", "steps"]
+    assert [title for title in titles if not title.endswith("_error")][2:] == expected
+    file = theirs(config, tmp_path / "theirs.npz")
+    compare(**how, predictions=[file], output_dir=tmp_path / "file")
+    not_measured = read_json(tmp_path / "file" / "compare.json")["not_measured"]
+    assert not_measured == [f"{file} has 2 samples of each video, fvd needs 5"]
+    with refused("theirs.npz has 2 samples of each video, fvd needs 5; leave it out, or give a smaller --fvd_draws"):
+        compare(**how, predictions=[file], output_dir=tmp_path / "fvd", metrics=["fvd"])
 
 
 def test_what_has_no_bits_has_an_empty_cell(copies, micro_run, micro_config, tmp_path, monkeypatch):
@@ -190,7 +269,6 @@ def test_argv_repeats_it():
     assert json.dumps(arguments.argv()) == json.dumps(
         [
             "launch/compare.py",
-            "--metrics=bits_per_pixel,psnr,ssim,diversity",
             "--num_videos=2",
             "--workdirs=a,b",
             "--output_dir=out",

@@ -11,8 +11,7 @@ from videoflow_tf.arguments import DATA_DIR_HELP, LATEST, argument, check_predic
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import local_path
 from videoflow_tf.metrics.arguments import MeasureArguments
-
-_METRICS = ("bits_per_pixel", "psnr", "ssim", "diversity")
+from videoflow_tf.registry import METRICS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +24,11 @@ class CompareArguments(MeasureArguments):
 
     command: ClassVar[str] = "compare"
 
+    metrics: Sequence[str] | None = argument(
+        None,
+        f"What to measure, comma-separated, of {', '.join(METRICS)}; default: bits_per_pixel (bits per colour "
+        "component), psnr, ssim, lpips, fvd, diversity, legal_futures; the table says which it lacks, and why.",
+    )
     workdirs: Sequence[str] = argument((), "Runs, comma-separated; the first says what the data are.")
     predictors: Sequence[str] = argument(
         ("copy_last", "linear"), "Predictors beside them, as of evaluate.py; the first rows of the table."
@@ -37,8 +41,6 @@ class CompareArguments(MeasureArguments):
     shown_samples: int = argument(3, "Samples of each that are shown.", lower_bound=1)
 
     def __post_init__(self) -> None:
-        if self.metrics is None:
-            object.__setattr__(self, "metrics", _METRICS)
         super().__post_init__()
         if not self.workdirs:
             raise UserError("--workdirs is required: runs, comma-separated; the first says what the data are")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,11 +18,15 @@ from videoflow_tf.config import PARTS
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import own_stem, write_json, write_text
 from videoflow_tf.media import strips
+from videoflow_tf.metrics.metric import Clips, MetricOptions, SampleMetric
 from videoflow_tf.protocol import videos_digest
+from videoflow_tf.registry import METRICS
 
 # The fields of a configuration that a message names.
 _OF_CLIPS = {"frame_size", "channels", *PARTS["data"]}
-_MOST_VIDEOS, _MOST_SAMPLES = 256, 100  # Where nothing else is asked for.
+# Where nothing else is asked for.
+_MOST_VIDEOS, _MOST_SAMPLES = 256, 100
+_METRICS = ("bits_per_pixel", "psnr", "ssim", "lpips", "fvd", "diversity", "legal_futures")
 
 
 @takes(CompareArguments)
@@ -38,13 +43,16 @@ def compare(arguments: CompareArguments) -> list[Path]:
       The files written.
 
     Raises:
-      UserError: a run or a file cannot be read; models are not about the same videos, or not scored on the same frames;
-        a file says another temperature; a metric cannot be computed.
+      UserError: a run or a file cannot be read; models are not about the same videos, or their bits per pixel are not
+        the same thing; a file says another temperature; a metric cannot be computed.
     """
     rivals = list(contenders(arguments))
     arguments = _with_counts(arguments, rivals)
+    arguments, not_measured = _with_metrics(arguments, rivals)
     _check_same_temperature(rivals, arguments)
     _check_same_videos(rivals, arguments)
+    if "bits_per_pixel" in arguments.metrics:
+        _check_same_bits(rivals)
     lengths = [rival.config.num_eval_frames for rival in rivals if rival.config is not None]
     rows = []
     for rival in rivals:
@@ -54,14 +62,14 @@ def compare(arguments: CompareArguments) -> list[Path]:
     stem = own_stem(arguments.results_dir / "compare", lambda content: table.is_of(content["models"], rows))
     pictures = list(_pictures(rivals, arguments, stem))
     figure = save_figure(Path(f"{stem}.png"), rows, protocol)
-    content = {"protocol": protocol.to_json(), "models": rows, "argv": arguments.argv()}
+    content = {"protocol": protocol.to_json(), "models": rows, "not_measured": not_measured, "argv": arguments.argv()}
     return [
         write_json(f"{stem}.json", content),
         write_text(f"{stem}.csv", table.as_csv(rows)),
-        write_text(f"{stem}.md", table.as_markdown(rows, protocol)),
+        write_text(f"{stem}.md", table.as_markdown(rows, protocol, not_measured)),
         figure,
         *pictures,
-        write_text(f"{stem}.html", comparison_page(rows, protocol, figure, pictures)),
+        write_text(f"{stem}.html", comparison_page(rows, protocol, not_measured, figure, pictures)),
     ]
 
 
@@ -79,6 +87,30 @@ def _with_counts(arguments: CompareArguments, rivals: Sequence[Contender]) -> Co
     return dataclasses.replace(arguments, **{n: v for n, v in found.items() if getattr(arguments, n) is None})
 
 
+def _with_metrics(arguments: CompareArguments, rivals: Sequence[Contender]) -> tuple[CompareArguments, list[str]]:
+    """With the metrics, where none are given: all that can be measured here; and why the others cannot be."""
+    if arguments.metrics is not None:
+        return arguments, []
+    config = next(rival.config for rival in rivals if rival.config is not None)
+    clips = Clips.of(config, arguments.num_frames, arguments.num_videos)
+    options = MetricOptions(clips, arguments, arguments.num_samples)
+    names, reasons = [], []
+    for name in _METRICS:
+        if name == "legal_futures" and config.dataset != "shapes":
+            continue
+        try:
+            if issubclass(METRICS[name], SampleMetric):
+                metric = METRICS[name].from_options(options)
+                metric.check(clips)
+                for rival in rivals:
+                    if isinstance(rival, PredictionsContender):
+                        rival.predictions.check_samples(metric.num_samples, name)
+            names.append(name)
+        except UserError as error:
+            reasons.append(str(error).partition("; leave it out")[0])
+    return dataclasses.replace(arguments, metrics=names), reasons
+
+
 def _check_same_temperature(rivals: Sequence[Contender], arguments: CompareArguments) -> None:
     """Raises `UserError` if samples that are drawn already say another temperature than those that are drawn."""
     for rival in rivals:
@@ -89,7 +121,7 @@ def _check_same_temperature(rivals: Sequence[Contender], arguments: CompareArgum
 
 
 def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments) -> None:
-    """Raises `UserError` unless all are measured on the same frames, pixel by pixel, and score as many bits of them."""
+    """Raises `UserError` unless all are measured on the same frames, pixel by pixel."""
     first, *others = rivals
     expected = _digest(first, arguments)
     for other in others:
@@ -101,10 +133,17 @@ def _check_same_videos(rivals: Sequence[Contender], arguments: CompareArguments)
                 f"{other.name} is not about the same videos as {first.name}{': ' + told if told else ''}; compare what "
                 f"is given the same frames of the same {arguments.split} videos"
             )
-        if "bits_per_pixel" in arguments.metrics and "n_bits" in differences:
+
+
+def _check_same_bits(rivals: Sequence[Contender]) -> None:
+    """Raises `UserError` unless bits per pixel are the same thing of all that have a likelihood."""
+    for first, other in itertools.pairwise(rival for rival in rivals if rival.bits):
+        differing = [name for name in other.bits if other.bits[name] != first.bits[name]]
+        if differing:
+            told = ", ".join(f"{name} ({first.bits[name]} there, {other.bits[name]} here)" for name in differing)
             raise UserError(
-                f"bits per pixel of {other.name} and {first.name} do not compare: {told}; leave one out, or give "
-                "--metrics without bits_per_pixel"
+                f"bits per pixel of {other.name} and {first.name} do not compare: {told}; leave one out of --workdirs "
+                "or --predictors, or give --metrics without bits_per_pixel"
             )
 
 

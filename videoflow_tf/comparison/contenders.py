@@ -36,9 +36,11 @@ class Contender(abc.ABC):
     Attributes:
       name: of the row; all are different.
       config: what its videos are like; None if only the frames are known.
+      bits: what its bits per pixel depend on besides the videos, as JSON values; empty if it has none.
     """
 
     config: VideoFlowConfig | None = None
+    bits: Mapping[str, Any] = {}
 
     def __init__(self, name: str, folder: str, source: Mapping[str, Any]) -> None:
         """`folder`: the name of that of its results; `source`: the arguments of `evaluate` that name it."""
@@ -81,6 +83,10 @@ class PredictorContender(Contender):
     def __init__(self, name: str, folder: str, source: Mapping[str, Any], predictor: Predictor) -> None:
         super().__init__(name, folder, source)
         self._predictor, self.config = predictor, predictor.config
+        if predictor.likelihood is not None:
+            scored = predictor.num_scored(self.config.num_context)
+            of_pixels = {"n_bits": self.config.n_bits, "pixel_scaling": self.config.pixel_scaling}
+            self.bits = {**of_pixels, "context frames scored": scored}
 
     def clips(self, arguments: CompareArguments, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         context = self.config.num_context

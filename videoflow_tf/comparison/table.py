@@ -75,11 +75,18 @@ def cells(rows: Sequence[Row]) -> Iterator[list[str]]:
         yield [row["model"], *(_cell(column.values[i], column.errors[i]) for column in found)]
 
 
-def as_markdown(rows: Sequence[Row], protocol: Protocol) -> str:
-    """The protocol in words and the table."""
+def as_markdown(rows: Sequence[Row], protocol: Protocol, not_measured: Sequence[str] = ()) -> str:
+    """The protocol in words, the table, and why metrics are not in it."""
     titles, *lines = cells(rows)
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in (titles, ["---"] * len(titles), *lines)]
-    return f"{describe(protocol)}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+    lines = (f"| {' | '.join(line)} |\n" for line in escaped)
+    notes = (f"\n{note}\n" for note in in_words(not_measured))
+    return "".join([f"{describe(protocol)}\n\n", *lines, *notes])
+
+
+def in_words(not_measured: Sequence[str]) -> list[str]:
+    """A line for each reason why a metric is not in the table."""
+    return [f"Not measured: {reason}." for reason in not_measured]
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -68,7 +68,8 @@ class MeasureArguments(Arguments):
     seed: int = argument(0, "Seed of the samples and of the dequantisation noise.", lower_bound=0, upper_bound=MAX_SEED)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", _checked_names(self.metrics or ()))
+        if self.metrics is not None:
+            object.__setattr__(self, "metrics", _checked_names(self.metrics))
         if self.protocol is not None:
             self._follow(self.protocol)
         for name in ("num_samples", "num_frames", "dequantization_samples", "fvd_draws", "fvd_clips"):

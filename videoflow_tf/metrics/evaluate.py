@@ -76,14 +76,13 @@ def measure_predictor(
     config, data_dir, split, num_videos = predictor.config, arguments.data_dir, arguments.split, arguments.num_videos
     if num_videos is None:
         num_videos = min(_DEFAULT_VIDEOS, data.num_eval_videos(config, data_dir, split))
-    shared = {"data_dir": data_dir, "split": split, "videos": num_videos, "seed": arguments.seed}
+    what = {"data_dir": data_dir, "split": split, "videos": num_videos, "predictor": arguments.predictor}
     scored_frames = scored_frames or config.num_eval_frames
-    protocol = Protocol.of(
-        predictor, **shared, frames=scored_frames, predictor=arguments.predictor, name=arguments.protocol
-    )
+    how = {"frames": scored_frames, "scored": predictor.num_scored(scored_frames), "seed": arguments.seed}
+    protocol = Protocol.of(predictor, **what, **how, name=arguments.protocol)
     drawn_at = arguments.temperatures or [arguments.temperature]
     frames = config.num_eval_frames if arguments.num_frames is None else config.num_context + arguments.num_frames
-    sampled = [dataclasses.replace(protocol, frames=frames, temperature=t) for t in drawn_at]
+    sampled = [dataclasses.replace(protocol, frames=frames, scored=None, temperature=t) for t in drawn_at]
     clips = Clips.of(config, sampled[0].num_predicted, num_videos)
     options = MetricOptions(clips, arguments, arguments.num_samples or _DEFAULT_SAMPLES, predictor)
     made = make_metrics(options)
@@ -133,11 +132,7 @@ def measure_predictions(predictions: Predictions, arguments: EvaluateArguments) 
     clips = Clips(predictions.context_shape[1:], context, num_frames, num_videos, config)
     metrics = make_metrics(MetricOptions(clips, arguments, num_samples))
     for metric in metrics:
-        if metric.num_samples > predictions.num_samples:
-            raise UserError(
-                f"{arguments.predictions} has {counted(predictions.num_samples, 'sample')} of each video, "
-                f"{metric.name} needs {metric.num_samples}; leave it out, or give a smaller --fvd_draws"
-            )
+        predictions.check_samples(metric.num_samples, metric.name)
     protocol = Protocol(
         videos=num_videos,
         context=context,

@@ -45,10 +45,10 @@ class BitsPerPixel(VideoMetric):
         return cls(predictor.config, predictor.likelihood, options.arguments.dequantization_samples)
 
     def settings(self) -> dict[str, Any]:
+        what = {"likelihood": self._likelihood, "n_bits": self._config.n_bits}
         if self._likelihood == "exact":
-            return {"likelihood": "exact"}
-        how = {"dequantization_samples": self._draws, "pixel_scaling": self._config.pixel_scaling}
-        return {"likelihood": self._likelihood, **how}
+            return what
+        return {**what, "dequantization_samples": self._draws, "pixel_scaling": self._config.pixel_scaling}
 
     def measure(self, predictor: Predictor, videos: np.ndarray, indices: Sequence[int], seed: int) -> np.ndarray:
         """float [B, draws, frames scored]; raises `UserError` if they are not finite, or of another shape."""

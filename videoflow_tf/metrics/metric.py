@@ -17,7 +17,7 @@ import numpy as np
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
-from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.metrics.arguments import MeasureArguments
 from videoflow_tf.metrics.vgg import VGGFeatures
 from videoflow_tf.predictors.predictor import Predictor
 
@@ -43,7 +43,7 @@ class MetricOptions:
     """What metrics are made from; each takes what it needs."""
 
     clips: Clips
-    arguments: EvaluateArguments
+    arguments: MeasureArguments
     num_samples: int  # Of each video.
     predictor: Predictor | None = None  # None where there are samples alone.
 

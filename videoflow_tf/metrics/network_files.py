@@ -65,6 +65,6 @@ _NEEDED: dict[str, Callable[[MeasureArguments], Path]] = {
 
 def check_networks(arguments: MeasureArguments) -> None:
     """Raises `UserError` if a metric that is asked for needs a network that is not there."""
-    for name in arguments.metrics:
+    for name in arguments.metrics or ():
         if name in _NEEDED:
             _NEEDED[name](arguments)

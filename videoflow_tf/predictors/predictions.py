@@ -84,6 +84,14 @@ class Predictions:
         if drawn_at != expected:
             raise UserError(f"{self._path} says temperature={drawn_at} of its samples, not {expected}; {remedy}")
 
+    def check_samples(self, count: int, metric: str) -> None:
+        """Raises `UserError` if there are not so many samples of each video, which a metric needs."""
+        if count > self.num_samples:
+            raise UserError(
+                f"{self._path} has {counted(self.num_samples, 'sample')} of each video, {metric} needs {count}; "
+                "leave it out, or give a smaller --fvd_draws"
+            )
+
     def __iter__(self) -> Iterator[PredictedClip]:
         """All videos, a file in memory at a time."""
         for file in self._files:
