@@ -1,18 +1,23 @@
 import csv
 import json
 import shutil
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.checks import refused
+from tests.chromium import Chromium, find_chromium
 from videoflow_tf import VideoFlow, data, evaluate
 from videoflow_tf.comparison import table
 from videoflow_tf.comparison.arguments import CompareArguments
 from videoflow_tf.comparison.compare import compare
 from videoflow_tf.comparison.contenders import contenders
 from videoflow_tf.comparison.figure import save_figure
+from videoflow_tf.comparison.page import comparison_page
 from videoflow_tf.files import read_json
 from videoflow_tf.metrics.fvd import FVD
 from videoflow_tf.metrics.lpips import LPIPS
@@ -80,6 +85,35 @@ def test_rows_and_files(compared):
     assert {path.name for path in (folder / "out").glob("compare*")} == {
         f"compare{end}" for end in (".json", ".csv", ".md", ".png", ".html", "_video-0.gif", "_video-1.gif")
     }
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_fits_the_screen_and_every_model_moves(compared, tmp_path, width):
+    """However long the names of the models are."""
+    folder, page = compared[0] / "out", tmp_path / "compare.html"
+    result, pictures = read_json(folder / "compare.json"), sorted(folder.glob("*.gif"))
+    rows = [row | {"model": f"{row['model']}_{'x' * 60}"} for row in result["models"]]
+    protocol = table.Protocol.from_json(result["protocol"])
+    page.write_text(comparison_page(rows, protocol, ["a" * 90], folder / "compare.png", pictures), encoding="utf-8")
+    with Chromium(tmp_path, width=width) as browser:
+        browser.open(page)
+        browser.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+        browser.wait_for("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert browser.evaluate("(window.pictures = Array.from(document.images)).length") == 3
+        for image in (0, 1):  # The last is the figure.
+            browser.evaluate(f"document.body.replaceChildren(pictures[{image}])")
+            first, end = _seen(browser, tmp_path), time.monotonic() + 20
+            while _seen(browser, tmp_path) == first:
+                assert time.monotonic() < end, f"picture {image} does not move"
+
+
+def _seen(browser: Chromium, folder: Path) -> bytes:
+    browser.screenshot(folder / "seen.png")
+    with Image.open(folder / "seen.png") as picture:
+        return picture.tobytes()
 
 
 def test_numbers_are_those_of_evaluate(compared, micro_run, tmp_path):

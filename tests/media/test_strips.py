@@ -122,6 +122,18 @@ def test_grid_has_a_row_per_video_and_a_column_per_sample():
     assert colours_across(strips.grid(context, samples)[-1], rows[0]) == [RED]
 
 
+def test_every_model_has_a_column_of_its_own_that_moves():
+    future = np.zeros([4, 64, 64, 3], np.uint8)
+    future[..., 0] = np.arange(1, 5)[:, None, None]  # Red alone, as no text is.
+    samples = {name: np.stack([future * factor] * 2) for name, factor in (("a", 10), ("b", 20), ("c", 30))}
+    pictures = strips.models(future[:1], samples, future)
+    assert pictures.shape[0] == 5 and len(border_rows(pictures[-1])) == 2
+    for t in range(1, 5):
+        across = pictures[t][border_rows(pictures[t])[0] + 60]
+        reds = across[(across[:, 0] > 0) & (across[:, 1:] == 0).all(axis=1), 0]
+        assert list(dict.fromkeys(reds)) == [t, 10 * t, 20 * t, 30 * t]
+
+
 def test_wide_grids_have_smaller_frames():
     samples = np.zeros([1, 12, 1, 64, 64, 3], np.uint8)
     assert strips.grid(np.zeros([1, 1, 64, 64, 3], np.uint8), samples).shape[2] < 1400

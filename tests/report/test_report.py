@@ -141,7 +141,7 @@ def test_headline_numbers_come_first_and_arrays_are_folded_away(run, tmp_path):
     (workdir / "eval" / "anomaly.json").write_text(json.dumps({"bits_per_pixel": [1.0, 2.0]}))
     page = report_page(workdir)
     first = page[page.index("<h2>") : page.index("<h3>")]
-    assert "<h2>Results</h2><table>" in first and "<details>" not in first
+    assert '<h2>Results</h2><table class="words">' in first and "<details>" not in first
     cells = [html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", first)]
     bits_label = "Bits per pixel (per colour component)"
     assert cells == [

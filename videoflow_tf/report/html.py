@@ -11,11 +11,15 @@ _PICTURES = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4"}
 
 _STYLE = """
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb; }
+h1, h2, p { overflow-wrap: anywhere; } h1, h2 { line-height: 1.2; } h1 { font-size: clamp(1.4rem, 6vw, 2rem); }
+h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 td, th { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
 td.value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+table.number { font-size: 0.85rem; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number :is(td, th):first-child { position: sticky; left: 0; min-width: 8rem; background: #fff; }
+.number td:first-child { white-space: normal; overflow-wrap: anywhere; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
 .curves svg { width: 100%; height: auto; }
 figure { margin: 1rem 0; overflow-x: auto; } figure :is(img, video) { display: block; max-width: max(100%, 48rem); }
@@ -68,4 +72,4 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str], kind: str = "val
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = ("".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
