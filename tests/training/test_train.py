@@ -17,7 +17,7 @@ import tensorflow as tf
 from tests.checks import ROOT, refused, run_python
 from tests.conftest import OWN_CHOICES, write_flags
 from tests.training.stored import stored_curve, stored_values
-from videoflow_tf import data
+from videoflow_tf import VideoFlow, data
 from videoflow_tf.training import export
 from videoflow_tf.training import train as training
 from videoflow_tf.training.checkpoints import load_workdir
@@ -149,6 +149,28 @@ def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_confi
     values = stored_values(tmp_path / "run")
     assert all(np.isfinite(value).all() for value in values.values())
     assert not (tmp_path / "run" / "export").exists()
+
+
+def test_tf32_is_for_steps_of_training_alone(micro_run, micro_config, tmp_path, monkeypatch):
+    seen = {}
+
+    def watch(name: str) -> None:
+        method = getattr(VideoFlow, name)
+
+        def watched(*args, **kwargs):
+            seen[name] = tf.config.experimental.tensor_float_32_execution_enabled()
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(VideoFlow, name, watched)
+
+    for name in ("initialize", "fit", "evaluate", "predict_frames"):
+        watch(name)
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    training.train(micro_config.replace(train_steps=1), tmp_path / "run")
+    assert seen == {"initialize": False, "fit": True, "evaluate": False, "predict_frames": False}
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    load_workdir(micro_run)
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 @pytest.mark.slow

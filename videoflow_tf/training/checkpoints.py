@@ -20,6 +20,7 @@ from videoflow_tf.errors import UserError
 from videoflow_tf.files import reason_of
 from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training.optimizer import Adam, make_optimizer
+from videoflow_tf.training.strategies import use_tensor_float_32
 from videoflow_tf.weights import read_weights, weights_dtype
 from videoflow_tf.workdir import WEIGHTS_FILE, find_run, run_config, saved_checkpoints
 
@@ -171,11 +172,13 @@ def set_aside_newer(workdir: str | Path, step: int) -> None:
 def load_workdir(workdir: str | Path, checkpoint: str | int = LATEST) -> tuple[VideoFlowConfig, VideoFlow]:
     """The configuration and the trained model of a run, for evaluation, sampling and export.
 
-    The weights are those of a checkpoint, see `find_checkpoint`, or their moving average if the run keeps one.
+    The weights are those of a checkpoint, see `find_checkpoint`, or their moving average if the run keeps one. From
+    here on the process computes float32 as such on every device, see `use_tensor_float_32`.
 
     Raises:
       UserError: `workdir` is no run, or has no such checkpoint, or none that is whole.
     """
+    use_tensor_float_32(False)
     config, path = _find_run(workdir, checkpoint)
     if Path(path).name == WEIGHTS_FILE:
         model = VideoFlow(config, weights_dtype(path))

@@ -18,7 +18,14 @@ from videoflow_tf.model.video_flow import VideoFlow
 from videoflow_tf.training import callbacks, checkpoints, export
 from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.signals import StopOnSignal, Stopped
-from videoflow_tf.training.strategies import any_machine, is_chief, losing_machines, make_strategy, shard_data
+from videoflow_tf.training.strategies import (
+    any_machine,
+    is_chief,
+    losing_machines,
+    make_strategy,
+    shard_data,
+    use_tensor_float_32,
+)
 from videoflow_tf.training.validation import Validations, Validator
 from videoflow_tf.units import counted
 from videoflow_tf.workdir import check_same_run, read_config, read_history, saved_checkpoints, write_start
@@ -68,6 +75,7 @@ def train(
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(StopOnSignal(workdir))
         strategy = make_strategy(strategy)
+        use_tensor_float_32(False)
         stack.enter_context(losing_machines(strategy, workdir))
         check_writable(workdir)
         saved = read_config(workdir)
@@ -226,7 +234,11 @@ def _train_and_validate(model: VideoFlow, validator: Validator, watchers: list[t
             return
         stop = min(config.train_steps, (step // config.eval_every + 1) * config.eval_every)
         clips = data.train_clips(config, validator.data_dir, batch_size=global_batch, start_step=step)
-        model.fit(shard_data(clips), steps_per_epoch=stop - step, epochs=1, verbose=0, callbacks=watchers)
+        use_tensor_float_32(True)
+        try:
+            model.fit(shard_data(clips), steps_per_epoch=stop - step, epochs=1, verbose=0, callbacks=watchers)
+        finally:
+            use_tensor_float_32(False)
         step = stop
         validator.validate(step)
 
