@@ -11,6 +11,7 @@ from typing import Any
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.fields import checked, field
+from videoflow_tf.files import JSON_ERRORS
 from videoflow_tf.registry import COUPLINGS, DATASETS, LATENT_ENCODERS
 from videoflow_tf.units import BITS_LABEL
 
@@ -275,7 +276,7 @@ class VideoFlowConfig(TrainingConfig, DataConfig, PriorConfig, FlowConfig):  # F
         """The inverse of `to_json`; a missing field has its default, an unknown one is an error."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except JSON_ERRORS as error:
             raise UserError(f"the configuration is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"the configuration must be a JSON object, got {type(values).__name__}")

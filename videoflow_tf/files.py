@@ -30,11 +30,14 @@ ARRAY_ERRORS = (
     EOFError,
     KeyError,
     MemoryError,
+    OverflowError,
     RuntimeError,
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
+# What Python raises for text that is no JSON, or whose numbers or brackets are beyond all measure.
+JSON_ERRORS = (ValueError, RecursionError)
 
 
 def local_path(path: str | Path) -> Path:
@@ -180,7 +183,7 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except JSON_ERRORS as error:
         raise UserError(f"{path} is not JSON ({error}); make it again, or remove it") from None
 
 

@@ -109,9 +109,16 @@ def write_config(workdir: str | Path, config: VideoFlowConfig) -> None:
 
 
 def read_history(workdir: str | Path) -> list[dict[str, Any]]:
-    """What `write_start` noted of every start of a run; empty of a run from before there were such notes."""
+    """What `write_start` noted of every start of a run; empty of a run from before there were such notes.
+
+    Raises:
+      UserError: the file is damaged.
+    """
     path = Path(workdir) / _HISTORY_FILE
-    return read_json(path) if path.is_file() else []
+    starts = read_json(path) if path.is_file() else []
+    if not (isinstance(starts, list) and all(isinstance(s, dict) and type(s.get("step")) is int for s in starts)):
+        raise UserError(f"{path} is no history of a run; bring it back, or remove it")
+    return starts
 
 
 def began_with(workdir: str | Path) -> str | None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,7 @@ from videoflow_tf.data.recordings import VIDEO_SUFFIXES, Item, Recording, read_i
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.extras import require
 from videoflow_tf.files import ARRAY_ERRORS, atomic_path, local_path, read_json, reason_of, write_json
+from videoflow_tf.media.array_files import map_array
 
 _FORM = 1  # Of the files of a cache; another number, and they are made anew.
 
@@ -88,7 +89,7 @@ def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cac
     ).hexdigest()
     array, description = cache_dir / f"{key[:32]}.npy", cache_dir / f"{key[:32]}.json"
     try:
-        kept = _kept(array, description)
+        kept = _kept(array, description, frame_shape)
         if kept is None:
             decoded = _decode(item, frame_shape, fit)
             if decoded.recordings:
@@ -96,23 +97,26 @@ def _decode_to_disk(item: Item, frame_shape: tuple[int, int, int], fit: str, cac
                     np.save(temporary, np.concatenate([recording.frames for recording in decoded.recordings]))
             parts = [(len(r.frames), r.name, r.size, r.fps) for r in decoded.recordings]
             write_json(description, {"recordings": parts, "problems": decoded.problems})
-            kept = _kept(array, description)
-        stored, frames = kept
+            kept = _kept(array, description, frame_shape)
     except OSError as error:
         raise UserError(f"cannot keep decoded videos in cache_dir={cache_dir}: {reason_of(error)}") from error
-    recordings, start = [], 0
-    for length, name, size, fps in stored["recordings"]:
-        recordings.append(Recording(name, frames[start : start + length], tuple(size), fps))
-        start += length
-    return Decoded(recordings, stored["problems"])
+    return kept
 
 
-def _kept(array: Path, description: Path) -> tuple[dict[str, Any], np.ndarray | None] | None:
-    """What a cache has of an item: its description, and the frames if it has any; None if it has to be decoded."""
+def _kept(array: Path, description: Path, frame_shape: tuple[int, int, int]) -> Decoded | None:
+    """What a cache has of an item; None if it has to be decoded: it is not there, or one of the files is damaged."""
     if not description.is_file():
         return None
     try:
         stored = read_json(description)
-        return stored, np.load(array, mmap_mode="r") if stored["recordings"] else None
-    except (*ARRAY_ERRORS, UserError, KeyError, TypeError):  # One of them is damaged, or gone.
+        recordings, problems, start = [], list(map(str, stored["problems"])), 0
+        frames = map_array(array) if stored["recordings"] else ()
+        for length, name, (height, width), fps in stored["recordings"]:
+            part = frames[start : start + length]
+            if (part.shape, part.dtype) != ((length, *frame_shape), np.uint8):
+                return None
+            recordings.append(Recording(str(name), part, (int(height), int(width)), fps and float(fps)))
+            start += length
+        return Decoded(recordings, problems) if start == len(frames) and (recordings or problems) else None
+    except (*ARRAY_ERRORS, IndexError, TypeError, AttributeError):
         return None

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import ARRAY_ERRORS
-from videoflow_tf.media.array_files import Header, read_arrays, read_headers
+from videoflow_tf.media.array_files import Header, map_array, read_arrays, read_headers
 from videoflow_tf.media.fitting import fit_frames, fit_image
 from videoflow_tf.media.video_files import read_video
 from videoflow_tf.memory import check_fits
@@ -151,7 +151,7 @@ def _read_arrays(item: Item, frame_shape: tuple[int, int, int], fit: str) -> tup
 def _arrays(item: Item) -> Iterator[tuple[str, Header, Callable[[], np.ndarray]]]:
     """What to call the arrays of a .npy (left on the disk) or .npz, what they are, and how to read them."""
     if item.path.suffix.lower() == ".npy":
-        array = np.load(item.path, mmap_mode="r", allow_pickle=False)
+        array = map_array(item.path)
         yield item.name, Header(array.shape, array.dtype), lambda: array
         return
     headers = read_headers(item.path)

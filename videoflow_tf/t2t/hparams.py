@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
+from videoflow_tf.files import JSON_ERRORS
 from videoflow_tf.units import counted
 
 _DEFAULT_FRAME_SIZE = 64  # Of the official datasets.
@@ -125,7 +126,7 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
         hparams = json.loads(Path(path).read_text())
     except OSError as error:
         raise UserError(f"cannot read the hyperparameters {path}: {error.strerror}") from None
-    except ValueError as error:
+    except JSON_ERRORS as error:
         raise UserError(f"the hyperparameters {path} are not JSON: {error}") from None
     if not isinstance(hparams, dict):
         raise UserError(f"the hyperparameters {path} must be a JSON object, got {type(hparams).__name__}")

@@ -13,6 +13,7 @@ import tf_keras
 
 from videoflow_tf import data
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json, write_json
 from videoflow_tf.media import strips
 from videoflow_tf.model.video_flow import VideoFlow
@@ -36,11 +37,15 @@ class Validations:
     """
 
     def __init__(self, workdir: str | Path, step: int) -> None:
-        """Of the run in `workdir` as it was at `step`."""
+        """Of the run in `workdir` as it was at `step`; `UserError` if its file is damaged."""
         self._path = Path(workdir) / "validation.json"
         self._begun = self._path.is_file()
         bits = read_json(self._path) if self._begun else {}
-        self._bits: dict[int, float | None] = {int(at): value for at, value in bits.items() if int(at) <= step}
+        try:
+            found = {int(at): None if value is None else float(value) for at, value in bits.items()}
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            raise UserError(f"{self._path} is no record of validations; bring it back, or remove it") from None
+        self._bits = {at: value for at, value in found.items() if at <= step}
 
     def misses(self, step: int, config: VideoFlowConfig) -> bool:
         """Whether the run was stopped between the checkpoint of `step` and the validation that follows it.
