@@ -19,6 +19,7 @@ Result = TypeVar("Result")
 
 TEMPERATURE = 0.5  # Of samples, where no other is asked for: the paper's.
 LATEST = "latest"
+LICENCE = "Apache-2.0"  # Of weights that are passed on, where no other is named: this package's.
 DATA_DIR_HELP = "Folder of the dataset: prepared, or videos; none for shapes."
 CHECKPOINT_HELP = f"Which checkpoint: latest, best (by {BITS_LABEL} on the validation split), or its step."
 _LONGEST_NAME = 60

@@ -22,10 +22,16 @@ def test_the_command_writes_the_figures_of_the_run(output, error, micro_run, tmp
     old["protocol"]["step"] = old["psnr"]["protocol"]["step"] = 4
     (run / "eval" / "old.json").write_text(json.dumps(old).replace("2", "7"))
     (run / "eval" / "no_metrics.json").write_text("[]")
-    assert output("export", "--format=hub", f"--workdir={run}").strip() == str(run / "hub")
+    printed = output("export", "--format=hub", f"--workdir={run}", "--licence=CC-BY-4.0")
+    assert printed.strip() == str(run / "hub")
     card = (run / "hub" / "README.md").read_text()
+    assert card.startswith("---\nlicense: cc-by-4.0\n") and "CC-BY-4.0, but for\nwhat the licence of the data" in card
+    how = [
+        "1 frame given, 4 scored, seed=0, likelihood=bound, n_bits=8, dequantization_samples=1, pixel_scaling=exact",
+        "1 frame given, 4 predicted, seed=0",
+    ]
     assert len(lines) == 2 and [line for line in card.splitlines() if line[2:].startswith(("bits_", "psnr"))] == [
-        f"- {line}" for line in lines
+        f"- {line}; {how}" for line, how in zip(lines, how, strict=True)
     ]
     again = output("evaluate", f"--workdir={run / 'hub'}", "--num_videos=2", "--metrics=bits_per_pixel,psnr")
     assert [line for line in again.splitlines() if line in lines] == lines
@@ -33,6 +39,16 @@ def test_the_command_writes_the_figures_of_the_run(output, error, micro_run, tmp
     assert "6 of 6 training steps" in (run / "hub" / "report.html").read_text()
     assert "has files in it; name a new folder" in error("export", "--format=hub", f"--workdir={run}")
     assert "no checkpoint 'best'" in error("evaluate", f"--workdir={run / 'hub'}", "--checkpoint=best")
+
+
+def test_a_licence_that_is_none(error, micro_run, tmp_path):
+    where = f"--workdir={micro_run}", f"--output_dir={tmp_path / 'out'}"
+    assert error("export", *where, "--licence=MIT") == (
+        "error: --licence is about the model card: give --format=hub, or leave it out\n"
+    )
+    line = error("export", "--format=hub", *where, "--licence=my own\nlicense: mit")
+    assert "licence='my own\\nlicense: mit' must be an SPDX identifier" in line
+    assert not (tmp_path / "out" / "hub").exists()
 
 
 def test_training_does_not_go_on_in_a_folder_of_weights(output, error, micro_run, tmp_path):

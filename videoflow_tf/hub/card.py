@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from videoflow_tf.arguments import LICENCE
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.files import read_json
@@ -18,7 +20,7 @@ from videoflow_tf.workdir import began_with
 
 _CARD = """\
 ---
-license: apache-2.0
+license: {licence_tag}
 library_name: videoflow-tf
 tags:
 - video-prediction
@@ -57,12 +59,14 @@ weights by the command above and `--workdir=NEW --init_from=FOLDER`.
 
 ## Limits and licence
 
-It continues videos like those it was trained on; of others its likelihoods and samples say little. Apache-2.0, but for
+It continues videos like those it was trained on; of others its likelihoods and samples say little. {licence}, but for
 what the licence of the data asks for.
 """
 
 
-def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str | Path | None = None) -> str:
+def model_card(
+    config: VideoFlowConfig, step: int, parameters: int, workdir: str | Path | None = None, licence: str = LICENCE
+) -> str:
     """The text of the card.
 
     Args:
@@ -70,7 +74,13 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
       step: training steps.
       parameters: how many numbers are trained.
       workdir: of its run: results there, measured at the same step, are its figures.
+      licence: of the weights, an SPDX identifier.
+
+    Raises:
+      UserError: the licence is no such identifier.
     """
+    if not re.fullmatch(r"[A-Za-z0-9.+-]+", licence):
+        raise UserError(f"licence={licence!r} must be an SPDX identifier, for example MIT or CC-BY-4.0")
     height, width, channels = config.frame_shape
     frames = f"{counted(config.num_context, 'frame')} given"
     figures = () if workdir is None else _figures(Path(workdir), step)
@@ -95,18 +105,29 @@ def model_card(config: VideoFlowConfig, step: int, parameters: int, workdir: str
         rate=config.learning_rate,
         command=train_command(config, "WORKDIR", None if workdir is None else began_with(workdir)),
         figures="\n".join(lines) or "None measured yet: `launch/evaluate.py --workdir=FOLDER --output_dir=RESULTS`.",
+        licence=licence,
+        licence_tag=licence.lower(),  # As the hub has it.
     )
 
 
 def _figures(workdir: Path, step: int) -> Iterator[str]:
-    """A line for every metric in the files of results that was measured on the run's model at that step."""
+    """A line for every metric in the files of results that was measured on the run's model at that step, and how."""
     for path in sorted((workdir / "eval").glob("*.json")):
         with contextlib.suppress(UserError, KeyError, TypeError, ValueError, AttributeError):  # No file of metrics.
             result = read_json(path)
             for metrics in result.get("results", [result]):
                 for name in METRICS:
-                    if name in metrics and _is_of(Protocol.of_metric(metrics, name), step):
-                        yield from summary([name], [metrics])
+                    if name in metrics and _is_of(protocol := Protocol.of_metric(metrics, name), step):
+                        (line,) = summary([name], [metrics])
+                        yield f"{line}; {_how(protocol)}"
+
+
+def _how(protocol: Protocol) -> str:
+    """What the line of a metric does not say of its protocol."""
+    scored = f"{protocol.scored} scored" if protocol.scored else f"{protocol.num_predicted} predicted"
+    how = {"seed": protocol.seed, "clips": protocol.clips, "protocol": protocol.name, **protocol.settings}
+    settings = (f"{name}={value}" for name, value in how.items() if value is not None)
+    return ", ".join([f"{counted(protocol.context, 'frame')} given, {scored}", *settings])
 
 
 def _is_of(protocol: Protocol, step: int) -> bool:

@@ -18,6 +18,7 @@ import tf_keras
 
 import videoflow_tf
 from bijectors.fast_forms import sizes, slice_axis
+from videoflow_tf.arguments import LICENCE
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import checks, pixels
@@ -84,13 +85,13 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         """
         return videoflow_tf.load_workdir(find_trained(name_or_path))[1]
 
-    def save_pretrained(self, folder: str | Path, workdir: str | Path | None = None) -> None:
+    def save_pretrained(self, folder: str | Path, workdir: str | Path | None = None, licence: str = LICENCE) -> None:
         """Writes the folder that `from_pretrained` takes, see `videoflow_tf.save_pretrained`."""
-        videoflow_tf.save_pretrained(self, folder, workdir)
+        videoflow_tf.save_pretrained(self, folder, workdir, licence)
 
-    def push_to_hub(self, repository: str, workdir: str | Path | None = None) -> str:
+    def push_to_hub(self, repository: str, workdir: str | Path | None = None, licence: str = LICENCE) -> str:
         """Uploads that folder as "user/model", see `videoflow_tf.push_to_hub`; gives its address."""
-        return videoflow_tf.push_to_hub(self, repository, workdir)
+        return videoflow_tf.push_to_hub(self, repository, workdir, licence)
 
     # --- Likelihood ---
 
