@@ -8,16 +8,19 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.checks import ROOT
+from tests.conftest import TINY
 from videoflow_tf import registry
 from videoflow_tf.commands import LAUNCH
+from videoflow_tf.config import PRESETS
 from videoflow_tf.units import BITS_UNIT
 
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
-WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
-WITH_COMMANDS = [*(page for page in PAGES if "generated" not in page.parts), ROOT / "README.md", ROOT / "BUILD.md"]
+PAGES, README = sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"
+WITH_CODE = [page for page in [*PAGES, README] if "```python" in page.read_text()]
+WITH_COMMANDS = [*(page for page in PAGES if "generated" not in page.parts), README, ROOT / "BUILD.md"]
 
 
 def name_of(path):
@@ -40,6 +43,11 @@ def own_registries():
 def test_code_of_a_page_runs(page, tmp_path, monkeypatch, own_registries):
     monkeypatch.chdir(tmp_path)
     namespace, text = {}, page.read_text()
+    if page == README:  # Its videos are the reader's own; and its models are tiny here.
+        for name in ("bair", "demo"):
+            monkeypatch.setitem(PRESETS, name, TINY.replace(num_context=3, num_train_frames=4, num_eval_frames=7))
+        parts = {"video": 7, "context": 3, "frames": 20}
+        namespace = {name: np.zeros([2, length, *TINY.frame_shape], np.uint8) for name, length in parts.items()}
     for block in re.finditer(r"(?ms)^```python\n(.*?)^```", text):
         # At its own lines of the page, so that an error names them.
         lines = "\n" * text.count("\n", 0, block.start(1)) + block[1]
