@@ -18,7 +18,7 @@ import tensorflow as tf
 
 
 def slice_axis(x: tf.Tensor, start: int, stop: int | None = None, axis: int = 0) -> tf.Tensor:
-    """x[start:stop] along `axis`; negative numbers count from the end, as always.
+    """x[start:stop] along `axis` of x of any shape; negative numbers count from the end, as always.
 
     The gradient of an ordinary slice takes four to seven times as long on the CPU as this one's, a padding. Where the
     length of x is not known when tracing it is an ordinary slice.
@@ -34,17 +34,17 @@ def slice_axis(x: tf.Tensor, start: int, stop: int | None = None, axis: int = 0)
 
 
 def plain_slice_axis(x: tf.Tensor, start: int, stop: int | None = None, axis: int = 0) -> tf.Tensor:
-    """`slice_axis` in one line."""
+    """`slice_axis` in one line: x of any shape."""
     return x[(slice(None),) * axis + (slice(start, stop),)]
 
 
 def last_of(x: tf.Tensor, count: int) -> tf.Tensor:
-    """The last `count` of x along the first axis, or all if there are no more."""
+    """The last `count` of x [n, ...] along the first axis, or all if there are no more."""
     return slice_axis(x, max(0, x.shape[0] - count))
 
 
 def sizes(x: tf.Tensor, stop: int, start: int = 0) -> list[int | tf.Tensor]:
-    """The dimensions start .. stop - 1 of x: numbers where they are known when tracing, tensors elsewhere."""
+    """The dimensions start .. stop - 1 of x's shape: numbers where they are known when tracing, tensors elsewhere."""
     return [tf.shape(x)[i] if x.shape[i] is None else x.shape[i] for i in range(start, stop)]
 
 
@@ -64,7 +64,7 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = Non
 
 
 def plain_mix_channels(x: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor | None = None) -> tf.Tensor:
-    """`mix_channels` in one product."""
+    """`mix_channels` in one product: the same shapes."""
     y = tf.tensordot(x, matrix, axes=1)
     return y if offset is None else y + offset
 
@@ -108,7 +108,7 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
 
 
 def plain_conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
-    """`conv2d` in one operation."""
+    """`conv2d` in one operation: the same shapes."""
     return tf.nn.conv2d(x, kernel, strides=1, padding="SAME", dilations=dilation)
 
 

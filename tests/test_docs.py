@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import importlib
 import os
 import re
 import shutil
@@ -104,6 +105,39 @@ def public_names(path, kinds=(ast.ClassDef, ast.FunctionDef)):
         if isinstance(node, kinds) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path}: {node.name} has no docstring"
             yield node.name
+
+
+def public_functions(path):
+    """Public functions of a module and methods of its public classes: the class or None, and their nodes."""
+    public = lambda node, kind: isinstance(node, kind) and not node.name.startswith("_")  # noqa: E731
+    for node in ast.parse(path.read_text()).body:
+        if public(node, ast.FunctionDef):
+            yield None, node
+        if public(node, ast.ClassDef):
+            yield from ((node.name, method) for method in node.body if public(method, ast.FunctionDef))
+
+
+def inherited_docstring(path, class_name, method):
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    bases = getattr(importlib.import_module(module), class_name).__mro__
+    return next((text for base in bases if method in vars(base) and (text := vars(base)[method].__doc__)), None)
+
+
+ARRAY = re.compile(r"(tuple\[)?(tf\.Tensor|np\.ndarray)( \||,|$)")
+
+
+def test_every_public_function_says_what_it_does_and_of_which_shapes():
+    """A method may leave that to the class that it overrides it of."""
+    missing = []
+    for path in (path for package in ("bijectors", "videoflow_tf") for path in (ROOT / package).rglob("*.py")):
+        for class_name, node in public_functions(path):
+            text = ast.get_docstring(node) or (class_name and inherited_docstring(path, class_name, node.name))
+            arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            annotations = [a.annotation for a in arguments] + [node.returns]
+            arrays = any(ARRAY.match(ast.unparse(annotation)) for annotation in annotations if annotation)
+            if not text or (arrays and not re.search(r"\[|\bshape", text)):
+                missing.append(f"{name_of(path)}:{node.lineno}: {node.name}")
+    assert not missing
 
 
 def test_no_two_classes_have_one_name():

@@ -77,7 +77,7 @@ def _mixed(seed: tf.Tensor) -> tf.Tensor:
 
 
 def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor | None]:
-    """`count` independent seeds from one; no seed gives no seeds."""
+    """`count` independent seeds from one, int32 [2] or [N, 2] each; no seed gives no seeds."""
     if seed is None:
         return [None] * count
     if seed.shape.rank == 2:
@@ -86,7 +86,7 @@ def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor | None]:
 
 
 def fold_in(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
-    """A seed of its own for every number."""
+    """A seed, int32 [2], of its own for every number."""
     return tf.random.fold_in(seed, number, alg=ALGORITHM)
 
 

@@ -118,6 +118,7 @@ class Scene(NamedTuple):
 
     @classmethod
     def of(cls, config: VideoFlowConfig) -> Scene:
+        """That of a configuration."""
         return cls(BACKGROUNDS[config.shapes_background], config.shapes_occluder, config.shapes_bounce)
 
 

@@ -64,7 +64,7 @@ class TfdsVideos(StoredVideos):
             self._records[split], self.lengths[split] = records[of][part], lengths[of][part]
 
     def clip(self, split: str, video: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-        """See `StoredVideos`."""
+        """See `StoredVideos`: uint8 [T, H, W, C]."""
         record = tf.numpy_function(self._records[split].read, [video], tf.string)
         encoded = tf.gather(parse(self._builder.info.features, self._feature, tf.ensure_shape(record, [])), frames)
         images = tf.stack(

@@ -76,7 +76,7 @@ class VideoFolder(StoredVideos):
         }
 
     def clip(self, split: str, video: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-        """See `StoredVideos`."""
+        """See `StoredVideos`: uint8 [T, H, W, C]."""
         recordings = self.recordings[split]
         return tf.numpy_function(lambda i, at: recordings[i].frames[at], [video, frames], tf.uint8)
 

@@ -69,7 +69,7 @@ class LatentEncoder(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
-        """Data-dependent initialisation on a known sequence; `level` as for `sequence` from frame `window` on."""
+        """Data-dependent initialisation on [B, T, h, w, c]; `level` as for `sequence` from frame `window` on."""
 
 
 class WindowEncoder(LatentEncoder):
@@ -106,7 +106,7 @@ class WindowEncoder(LatentEncoder):
 
     @abc.abstractmethod
     def initialize_windows(self, past: Sequence[tf.Tensor], level: DiagonalGaussian | None) -> None:
-        """Data-dependent initialisation on windows, shaped as for `apply`."""
+        """Data-dependent initialisation on windows, of the shapes of `apply`."""
 
     def sequence(
         self, latents: tf.Tensor, level: DiagonalGaussian | None, start: int, seed: tf.Tensor | None = None

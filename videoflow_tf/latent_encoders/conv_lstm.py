@@ -130,7 +130,7 @@ class ConvLSTMEncoder(LatentEncoder):
         return state._replace(last=latent)
 
     def initialize(self, latents: tf.Tensor, level: DiagonalGaussian | None) -> None:
-        """Nothing: no layer of it has an actnorm."""
+        return  # No layer of it has an actnorm.
 
 
 def _cell(weights: GateWeights, gates: tf.Tensor, cell: tf.Tensor, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

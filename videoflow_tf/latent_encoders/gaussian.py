@@ -22,7 +22,7 @@ class DiagonalGaussian(NamedTuple):
         return cls(*tf.split(x, 2, axis=-1))
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """Elementwise log density, in nats. Works on log sigma throughout: no log of an exp."""
+        """Elementwise log density, of z's shape, in nats. Works on log sigma throughout: no log of an exp."""
         scaled = (z - self.mean) * tf.exp(-self.log_std)
         return -0.5 * tf.square(scaled) - self.log_std - 0.5 * math.log(2 * math.pi)
 

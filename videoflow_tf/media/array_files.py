@@ -49,7 +49,7 @@ def read_arrays(path: str | Path, names: Collection[str]) -> dict[str, np.ndarra
 
 
 def map_array(path: str | Path) -> np.ndarray:
-    """The array of a .npy file, left on the disk; errors as of `read_headers`."""
+    """The array, of any shape, of a .npy file, left on the disk; errors as of `read_headers`."""
     with open(path, "rb") as file:
         header = _read_header(file)
     if not header.size:  # Of elements without a byte NumPy ends the process.

@@ -168,7 +168,11 @@ def models(
 def save_pictures(
     stem: str | Path, still: np.ndarray, moving: np.ndarray, kinds: Sequence[str] = ("png", "gif")
 ) -> list[Path]:
-    """Writes a picture to `stem`.png, frames to `stem`.gif and `stem`.mp4, as `kinds` say; gives the paths."""
+    """Writes a picture [H, W, 3] to `stem`.png, frames [T, H, W, 3] to `stem`.gif and .mp4, as `kinds` say; all uint8.
+
+    Returns:
+      The paths.
+    """
     paths = [Path(f"{stem}.{kind}") for kind in kinds]
     for kind, path in zip(kinds, paths, strict=True):
         save = {"png": save_png, "gif": save_gif, "mp4": save_mp4}[kind]
@@ -190,7 +194,7 @@ def film_url(frames: np.ndarray) -> str:
 
 
 def save_gif(path: str | Path, frames: np.ndarray, frames_per_second: float = 5.0) -> None:
-    """Writes what `gif` gives."""
+    """Writes what `gif` gives of uint8 [T, H, W, 3]."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(gif(frames, frames_per_second))
 

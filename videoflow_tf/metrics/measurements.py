@@ -40,13 +40,13 @@ class Measurements:
 
 
 def save(path: Path, measurement: np.ndarray) -> None:
-    """Writes a measurement, whole or not at all."""
+    """Writes a measurement of any shape, whole or not at all."""
     with atomic_path(path) as temporary:
         np.save(temporary, measurement)
 
 
 def load(path: Path) -> np.ndarray | None:
-    """A measurement; None if there is none, or none that can be read."""
+    """A measurement, in the shape that was saved; None if there is none, or none that can be read."""
     try:
         with path.open("rb") as file:  # Unlike `np.load`, of a .npy alone.
             return np.lib.format.read_array(file)

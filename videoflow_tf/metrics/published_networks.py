@@ -40,6 +40,7 @@ class Archive:
 
     @property
     def name(self) -> str:
+        """That of its file."""
         return f"{self.project.replace('-', '_')}-{self.version}.tar.gz"
 
     def read(self, path: str | Path | None, *members: str) -> list[dict[str, np.ndarray]]:

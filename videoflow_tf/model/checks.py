@@ -195,7 +195,7 @@ def checked_context(frames: tf.Tensor, config: VideoFlowConfig) -> tf.Tensor:
 
 
 def checked_floats(frames: tf.Tensor | np.ndarray) -> tf.Tensor | np.ndarray:
-    """Frames that are no whole numbers, as uint8 pixels are; a `UserError` else."""
+    """Frames [..., H, W, C] that are no whole numbers, as uint8 pixels are; a `UserError` else."""
     dtype = getattr(frames, "dtype", tf.float32)
     if not tf.as_dtype(dtype).is_floating:
         raise UserError(f"expected continuous frames around [-0.5, 0.5), got dtype {dtype}; {_CONVERT}")

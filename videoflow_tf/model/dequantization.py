@@ -77,7 +77,7 @@ class NoiseFlow(tf.Module):
         return tf.sigmoid(y), log_q
 
     def initialize(self, images: tf.Tensor, noise: tf.Tensor) -> None:
-        """Data-dependent initialisation; arguments as for a call."""
+        """Data-dependent initialisation; arguments of the shapes of a call."""
         y = self._gaussian(noise, images.dtype)
         features = self.features.initialize(self.squeeze.forward(images))
         for step in self.steps:
@@ -136,7 +136,7 @@ class Dequantizer(tf.Module):
         return pixels.from_uint8(video, tf.reshape(u, shape), self._config, self._dtype), tf.reshape(log_q, shape[:2])
 
     def initialize(self, video: tf.Tensor, noise: tf.Tensor) -> None:
-        """Data-dependent initialisation; arguments as for a call."""
+        """Data-dependent initialisation; arguments of the shapes of a call."""
         if self.noise_flow is not None:
             self.noise_flow.initialize(*self._as_images(video, noise))
 

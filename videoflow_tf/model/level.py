@@ -50,6 +50,7 @@ class Level(tf.Module):
 
     @property
     def squeeze(self) -> Squeeze:
+        """What is done before the flow steps: [H, W, C] -> [H/2, W/2, 4C]."""
         return self.flow.bijectors[-1]
 
     @property
@@ -106,7 +107,7 @@ class Level(tf.Module):
 
     @staticmethod
     def join(hidden: tf.Tensor | None, latents: tf.Tensor) -> tf.Tensor:
-        """The inverse of `split`."""
+        """The inverse of `split`: h, z -> y [..., 4C]."""
         return latents if hidden is None else tf.concat([hidden, latents], axis=-1)
 
     def initialize(self, x: tf.Tensor, num_frames: int) -> tf.Tensor | None:

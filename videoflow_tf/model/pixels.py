@@ -32,7 +32,7 @@ def from_uint8(video: tf.Tensor, noise: tf.Tensor, config: VideoFlowConfig, dtyp
 
 
 def to_uint8(x: tf.Tensor, config: VideoFlowConfig) -> tf.Tensor:
-    """Continuous pixels to 8-bit ones.
+    """Continuous pixels to 8-bit ones, of any shape.
 
     With n bits kept, a pixel is one of 2^n levels, floor((x + 0.5) * 2^n), and these are spread over 0 to 255: what x
     has below a level is the noise of the dequantisation, no part of a picture. `from_uint8` of the result is of the

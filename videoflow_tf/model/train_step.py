@@ -20,6 +20,7 @@ class TrainStep:
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
+        """What Keras sets back at the start of an epoch."""
         return [self._bits_per_pixel_mean]
 
     def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:

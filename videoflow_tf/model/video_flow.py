@@ -394,7 +394,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         print_fn(f"{'trainable':{width}}  {self.num_parameters:>14,}")
 
     def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """`bits_per_pixel(video)`."""
+        """`bits_per_pixel(video)`: uint8 [B, T, H, W, C] -> [B]."""
         del training  # Noise and dropout belong to `train_step` alone.
         return self.bits_per_pixel(video)
 

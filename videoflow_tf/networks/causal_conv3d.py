@@ -70,7 +70,7 @@ class CausalEdgeConv3D(Network):
         return self._fold_convolution(self.kernel, bias, size, steps), scale
 
     def apply_unscaled(self, weights: Weights, x: tf.Tensor, steps: int) -> tf.Tensor:
-        """The layer without its scale per time step."""
+        """The layer without its scale per time step: the shapes of `apply`."""
         kernel, offset = (tf.cast(t, x.dtype) for t in weights)
         return causal_conv(x, kernel, self.taps, steps, self.dilation) + offset
 

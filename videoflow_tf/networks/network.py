@@ -36,11 +36,11 @@ class Network(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def apply(self, weights: Weights, x: tf.Tensor, *facts: Any) -> tf.Tensor:
-        """The forward pass with the weights of `fold(size of x, *facts)`."""
+        """The forward pass on x [..., H, W, C] with the weights of `fold(size of x, *facts)`."""
 
     @abc.abstractmethod
     def initialize(self, x: tf.Tensor) -> tf.Tensor:
-        """Data-dependent initialisation; the output is that of the initialised network."""
+        """Data-dependent initialisation on x [..., H, W, C]; the output is that of the initialised network."""
 
     def __call__(self, x: tf.Tensor, *facts: Any, **options: Any) -> tf.Tensor:
         """`options`: of `apply` alone, such as a seed."""
@@ -52,7 +52,7 @@ Layer = Callable[[tf.Tensor], tf.Tensor]
 
 
 def conv_block(x: tf.Tensor, conv: Layer, activation: Layer, dropout_rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """The forward pass that all blocks share: activation(relu(conv(x))), and dropout after both."""
+    """The forward pass that all blocks share, of x [..., H, W, C]: activation(relu(conv(x))), dropout after both."""
     first, second = split_seed(seed, 2)
     hidden = dropout(tf.nn.relu(conv(x)), dropout_rate, first)
     return dropout(activation(hidden), dropout_rate, second)
@@ -66,7 +66,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
 
 
 def initial_kernel(shape: tuple[int, ...], rng: np.random.Generator | None) -> np.ndarray:
-    """Weights N(0, 0.05), or zeros without a generator."""
+    """Weights N(0, 0.05) of that shape, or zeros without a generator."""
     if rng is None:
         return np.zeros(shape, np.float32)
     return KERNEL_STDDEV * rng.standard_normal(shape, np.float32)

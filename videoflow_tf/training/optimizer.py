@@ -40,6 +40,7 @@ class LearningRate(_Schedule):
         return rate
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments by name."""
         return dict(self._config)
 
 
@@ -69,7 +70,7 @@ class Adam(tf_keras.optimizers.Adam):
         self._learning_rate.assign(value)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]], **kwargs: Any) -> tf.Tensor:
-        """As Keras' own, but gradients that are not all finite change neither the weights nor the moments."""
+        """As Keras' own, but gradients that are not all finite change neither the weights nor the moments: int64 []."""
         gradients, variables = zip(*((g, v) for g, v in grads_and_vars if g is not None), strict=True)
         finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
         gradients = [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in gradients]
@@ -92,7 +93,8 @@ class Adam(tf_keras.optimizers.Adam):
         return scalars
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Adam's update of one variable (Kingma and Ba 2015, algorithm 1 in the form before section 2.1)."""
+        """Adam's update of one variable by a gradient of its shape (Kingma and Ba 2015, algorithm 1 in the form before
+        section 2.1)."""
         index = self._index_dict[self._var_key(variable)]
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

@@ -72,9 +72,11 @@ class Validations:
         return 0 < most <= sum(best is None or step > best for step in self._bits)
 
     def add(self, step: int, bits: float) -> None:
+        """Notes what was measured at a step."""
         self._bits[step] = bits if math.isfinite(bits) else None
 
     def write(self) -> None:
+        """Writes the file."""
         write_json(self._path, {str(step): bits for step, bits in self._bits.items()})
 
 
