@@ -14,6 +14,7 @@ from videoflow_tf.config import PARTS, VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.media import strips
 from videoflow_tf.metrics.arguments import EvaluateArguments
+from videoflow_tf.report import html as pages
 from videoflow_tf.report import report_page
 from videoflow_tf.report.commands import result_commands, train_command
 from videoflow_tf.report.curves import read_scalars
@@ -238,3 +239,16 @@ def test_page_fits_the_screen_and_every_picture_loads(page, tmp_path, width):
         browser.wait_for("Array.from(document.querySelectorAll('video')).every(video => video.videoWidth > 0)")
         assert browser.evaluate("document.querySelectorAll('video').length") == 1
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
+@pytest.mark.slow
+def test_headlines_are_read_on_a_telephone_without_moving_them(tmp_path):
+    value = "16.5906\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}1.0925"
+    numbers = f"best {value}, mean {value}, worst {value}"
+    row = ("Pairwise RMS pixel difference (of 255)", numbers, "4 test videos, 3 samples each, temperature 0.5")
+    table = pages.table([row], ("metric", "mean", "measured on"), "words")
+    (tmp_path / "report.html").write_text(pages.page("run", "", {"Results": table}), encoding="utf-8")
+    with Chromium(tmp_path, width=390) as browser:
+        browser.open(tmp_path / "report.html")
+        assert browser.evaluate("(t => t.scrollWidth <= t.clientWidth)(document.querySelector('table'))")

@@ -26,6 +26,7 @@ figure { margin: 1rem 0; overflow-x: auto; } figure :is(img, video) { display: b
 figcaption { font-size: 0.9rem; color: #444; overflow-wrap: anywhere; }
 pre { padding: 0.8rem; overflow-x: auto; background: #f2f2f2; white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 40rem) { table { font-size: 0.85rem; } td, th { padding-right: 0.4rem; } }
 """
 
 
