@@ -11,10 +11,10 @@ from PIL import Image
 
 from tests.checks import refused
 from tests.chromium import Chromium, find_chromium
-from videoflow_tf import VideoFlow, data, evaluate
+from videoflow_tf import data, evaluate
 from videoflow_tf.comparison import table
 from videoflow_tf.comparison.arguments import CompareArguments
-from videoflow_tf.comparison.compare import compare
+from videoflow_tf.comparison.compare import _with_counts, _with_metrics, compare
 from videoflow_tf.comparison.contenders import contenders
 from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.comparison.page import comparison_page
@@ -188,12 +188,15 @@ def test_floors_do_not_score_the_context(micro_config, tmp_path, monkeypatch):
     """Nor do they know a scale of pixels: their bits are exact whatever the model's."""
     config = micro_config.replace(score_context=True, pixel_scaling="official")
     write_config(tmp_path / "run", config)
-    untrained = VideoFlowPredictor(VideoFlow(config))
-    monkeypatch.setattr(VideoFlowPredictor, "of_run", lambda workdir, checkpoint: untrained)
+    scores = {"likelihood": "bound", "num_scored": VideoFlowPredictor.num_scored}
+    scores["frame_bits_per_pixel"] = lambda self, videos, seeds: np.ones(videos.shape[:2])
+    scoring = type("Scoring", (CopyLast,), scores)(config)
+    monkeypatch.setattr(VideoFlowPredictor, "of_run", lambda workdir, checkpoint: scoring)
     how = {"workdirs": [tmp_path / "run"], "num_videos": 2, "shown_videos": 0}
     with refused(r"of run and linear do not compare: context frames scored \(0 there, 1 here\); leave one out of"):
-        compare(**how, output_dir=tmp_path / "out", metrics=["bits_per_pixel"])
-    compare(**how, output_dir=tmp_path / "psnr", metrics=["psnr"], num_samples=1, num_frames=1)
+        compare(**how, output_dir=tmp_path / "out", metrics=["bits_per_pixel"], predictors=["linear"])
+    how |= {"num_samples": 1, "num_frames": 1}
+    compare(**how, output_dir=tmp_path / "psnr", metrics=["psnr"], predictors=["linear"])
     compare(**how, output_dir=tmp_path / "out", metrics=["bits_per_pixel"], predictors=[])
     (row,) = read_json(tmp_path / "out" / "compare.json")["models"]
     expected = {"frames": 5, "scored": 5, "n_bits": 8, "pixel_scaling": "official"}
@@ -248,8 +251,10 @@ def test_networks_that_are_there_are_used(copies, micro_config, tmp_path, monkey
     expected += ["seconds_per_frame", "parameters", "steps"]
     assert [title for title in titles if not title.endswith("_error")][2:] == expected
     file = theirs(config, tmp_path / "theirs.npz")
-    compare(**how, predictions=[file], output_dir=tmp_path / "file")
-    not_measured = read_json(tmp_path / "file" / "compare.json")["not_measured"]
+    arguments = CompareArguments(**how, predictions=[file], output_dir="out")
+    rivals = list(contenders(arguments))
+    arguments, not_measured = _with_metrics(_with_counts(arguments, rivals), rivals)
+    assert "lpips" in arguments.metrics and "fvd" not in arguments.metrics
     assert not_measured == [f"{file} has 2 samples of each video, fvd needs 5"]
     with refused("theirs.npz has 2 samples of each video, fvd needs 5; leave it out, or give a smaller --fvd_draws"):
         compare(**how, predictions=[file], output_dir=tmp_path / "fvd", metrics=["fvd"])

@@ -11,6 +11,8 @@ from safetensors.numpy import load_file, save_file
 from tests.checks import refused, run_python
 from tests.model.test_saving import KINDS
 from videoflow_tf import UserError, VideoFlow, VideoFlowConfig, save_pretrained
+from videoflow_tf.files import write_json
+from videoflow_tf.hub.card import model_card
 from videoflow_tf.training.checkpoints import load_workdir
 
 FILES = {"README.md", "config.json", "model.safetensors"}
@@ -89,6 +91,14 @@ def test_it_is_the_model_and_a_card(folder, micro_run, make_video):
     assert card.startswith("---\nlicense: apache-2.0\n") and "None measured yet" in card
     assert "`shapes`, the train split, in clips of 3 frames" in card and "6 steps of 2 clips" in card
     assert "{" not in card and card.count("import") == 1
+
+
+def test_figures_of_a_file_from_before_all_of_a_protocol_was_noted(micro_config, tmp_path):
+    statistics = {"mean": 1.5, "standard_error": 0.25}
+    protocol = {"dataset": "shapes", "split": "test", "videos": 4, "context": 1, "frames": 5, "seed": 3, "step": 6}
+    write_json(tmp_path / "eval" / "metrics.json", {"bits_per_pixel": statistics, "protocol": protocol})
+    line = "bits_per_pixel: 1.5000 +- 0.2500 per colour component (4 test videos); 1 frame given, 4 predicted, seed=3"
+    assert f"- {line}\n" in model_card(micro_config, 6, 1, tmp_path)
 
 
 @pytest.mark.parametrize(
