@@ -142,6 +142,13 @@ def test_names_of_models_cannot_break_the_table():
     assert line == ["a|b <i>", "-", "-", "3"]
 
 
+def test_equal_draws_have_no_spread():
+    equal = np.full(5, 491.8) + [0, 1e-13, 0, -1e-13, 0]
+    found = {"mean": equal.mean(), "standard_deviation": equal.std(ddof=1)}
+    (_, line) = table.cells([{"model": "a", "metrics": {"fvd": found}}])
+    assert found["standard_deviation"] > 0 and line[1] == "491.8\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0"
+
+
 def test_debiased_fvd_has_a_column_of_its_own():
     both = {"mean": 90.0, "standard_deviation": 1.5, "debiased": {"mean": 40.0, "standard_deviation": None}}
     rows = [{"model": "a", "metrics": {"fvd": both}}, {"model": "b", "metrics": {}}]

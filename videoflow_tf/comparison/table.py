@@ -113,4 +113,7 @@ def _cell(value: float | None, error: float | None) -> str:
     if value is None:
         return "-"
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-    return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.2g}"
+    if error is None:
+        return text
+    rounding = 1e-12 * abs(value)  # That is left of the spread of equal numbers.
+    return f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error if error > rounding else 0:.2g}"
