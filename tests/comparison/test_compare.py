@@ -143,7 +143,7 @@ def test_names_of_models_cannot_break_the_table():
 
 
 def test_equal_draws_have_no_spread():
-    equal = np.full(5, 491.8) + [0, 1e-13, 0, -1e-13, 0]
+    equal = 491.8 + np.array([0, 1e-13, 0, -1e-13, 0])
     found = {"mean": equal.mean(), "standard_deviation": equal.std(ddof=1)}
     (_, line) = table.cells([{"model": "a", "metrics": {"fvd": found}}])
     assert found["standard_deviation"] > 0 and line[1] == "491.8\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0"
