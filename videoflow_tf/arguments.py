@@ -42,7 +42,7 @@ class Arguments:
 
     command: ClassVar[str]  # The program in launch/, and its action if it has several.
     # What changes no result, or is told by a result's protocol; the checkpoint has the first place.
-    not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir", "checkpoint"})
+    not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir", "checkpoint", "strategy"})
 
     @property
     def results_dir(self) -> Path:
@@ -106,9 +106,17 @@ class PredictorArguments(RunArguments):
         f"Instead of the run's model, on its data: {', '.join(PREDICTORS)}, or anybody's, as package.module:function.",
     )
 
+    strategy: str = argument(
+        "one_device",
+        "The devices that share the work: one, or all GPUs of the machine; matters to speed only.",
+        enum_values=("one_device", "mirrored"),
+    )
+
     def __post_init__(self) -> None:
         if self.predictor is not None:
             check_predictor(self.predictor)
+        if self.predictor is not None and self.strategy != "one_device":
+            raise UserError(f"--strategy={self.strategy} is about the run's own model, not {self.predictor}")
         if self.predictor is not None and self.checkpoint != LATEST:
             raise UserError(f"--checkpoint={self.checkpoint} is about the run's own model, not {self.predictor}")
 

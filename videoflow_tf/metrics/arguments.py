@@ -64,7 +64,9 @@ class MeasureArguments(Arguments):
         "More: debiased FVD too, on so many clips of each video, a frame apart; MAGVIT has 15 on BAIR.",
         lower_bound=1,
     )
-    batch_size: int = argument(16, "Videos or samples at a time; matters to memory and speed only.", lower_bound=1)
+    batch_size: int = argument(
+        16, "Videos or samples at a time, on each device; matters to memory and speed only.", lower_bound=1
+    )
     seed: int = argument(0, "Seed of the samples and of the dequantisation noise.", lower_bound=0, upper_bound=MAX_SEED)
 
     def __post_init__(self) -> None:

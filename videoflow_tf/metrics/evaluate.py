@@ -193,7 +193,7 @@ def measure_videos(
       predictor: what is measured.
       protocol: names the split, the number of videos and their length, and the seed.
       measurements: those of the predictor; what is there is not measured again.
-      batch_size: videos at a time.
+      batch_size: videos at a time, on each of the predictor's replicas.
 
     Returns:
       As `results.named`.
@@ -205,7 +205,7 @@ def measure_videos(
     bar = progress_bar(protocol.videos)
     found, seen = [], ""  # Of each batch.
     videos = iter(_videos(predictor, protocol))
-    while batch := list(itertools.islice(videos, batch_size)):
+    while batch := list(itertools.islice(videos, batch_size * predictor.num_replicas)):
         # A batch is taken from the files whole or not at all: the last digits depend on which videos are in it.
         paths = [measurements.path(metric.name, key, index, video) for index, video in batch]
         known = [load(path) for path in paths]

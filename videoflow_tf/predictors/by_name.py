@@ -24,7 +24,7 @@ def open_predictor(arguments: PredictorArguments) -> Predictor:
       UserError: there is no such run, checkpoint or predictor.
     """
     if arguments.predictor is None:
-        return VideoFlowPredictor.of_run(arguments.workdir, arguments.checkpoint)
+        return VideoFlowPredictor.of_run(arguments.workdir, arguments.checkpoint, arguments.strategy)
     return make_predictor(arguments.predictor, run_config(arguments.workdir), arguments.data_dir)
 
 

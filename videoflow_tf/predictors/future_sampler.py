@@ -22,8 +22,8 @@ class FutureSampler:
     """
 
     def __init__(self, predictor: Predictor, batch_size: int = 16) -> None:
-        """`batch_size`: samples at a time."""
-        self._predictor, self._batch_size = predictor, batch_size
+        """`batch_size`: samples at a time, on each of the predictor's replicas."""
+        self._predictor, self._batch_size = predictor, batch_size * predictor.num_replicas
 
     def __call__(
         self, context: np.ndarray, num_frames: int, temperature: float, seed: int, video: int, count: int
@@ -48,7 +48,7 @@ class FutureSampler:
           count: samples to draw.
 
         Returns:
-          At a time n numbers of samples, ascending from 0, and uint8 [n, N, H, W, C]; n at most the batch size.
+          At a time n numbers of samples, ascending from 0, and uint8 [n, N, H, W, C]; n at most the whole batch.
 
         Raises:
           UserError: most of the samples are not finite, or they are no frames of that number and shape.

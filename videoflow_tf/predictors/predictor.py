@@ -28,11 +28,13 @@ class Predictor(abc.ABC):
       likelihood: what `frame_bits_per_pixel` gives: the "exact" bits, an upper "bound", or None if there are none.
       step: training steps; None of one that is not trained in steps.
       num_parameters: those that are trained.
+      num_replicas: devices that share a batch, which is so many times as large.
     """
 
     likelihood: str | None = None
     step: int | None = None
     num_parameters: int = 0
+    num_replicas: int = 1
 
     def __init__(self, config: VideoFlowConfig, data_dir: str | None = None) -> None:
         """`config`: what the data are like; `data_dir`: the data folder, for a predictor that is fitted to them."""
