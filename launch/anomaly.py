@@ -3,7 +3,7 @@
 Without a video, out-of-sequence detection on a split: bits per pixel (per colour component) of a frame in the
 place of the one after the context, from the true next one to 9 frames later. With one, the score of every frame after
 the context, under the film strip. Writes a figure (PNG) and the numbers (JSON) to W/eval; their names begin with
-out_of_sequence or anomaly, and say the training step and what differs from the defaults.
+out_of_sequence or anomaly, and say what differs from the defaults.
 """
 
 import cli

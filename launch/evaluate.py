@@ -5,9 +5,9 @@ Or any other model: --predictor=package.module:function, on the data of the run 
 
 Metrics: bits_per_pixel; on samples psnr, ssim, lpips, vgg_cosine (best, mean and worst sample), fvd, diversity,
 vgg_diversity, legal_futures (moving shapes alone). lpips and fvd need prepare_lpips.py and prepare_i3d.py once.
-Writes W/eval/metrics_step-STEP.json and .png; with --temperatures temperature_sweep_step-STEP.json and .png. What
-differs from the defaults is in their names, too: no result replaces another. Started again after an interruption, it
-goes on where it was.
+Writes W/eval/metrics.json and .png; with --temperatures temperature_sweep.json and .png. What differs from the defaults
+is in their names, and the training step where a result of another one has the name: no result replaces another. Started
+again after an interruption, it goes on where it was.
 """
 
 import cli

@@ -32,7 +32,7 @@ def test_results_are_the_same_wherever_the_data_are(tmp_path):
     made = Protocol(data_dir="a", videos_digest="0a", settings={"first": {"video_file": "x/y.mp4", "frame": 1}})
     elsewhere = dataclasses.replace(made, data_dir="b", settings={"first": {"video_file": "y.mp4", "frame": 1}})
     others = [dataclasses.replace(made, **{name: "0b"}) for name in ("videos_digest", "identity", "split")]
-    others += [dataclasses.replace(made, settings={"first": {"frame": 2}}), dataclasses.replace(made, step=3)]
+    others.append(dataclasses.replace(made, settings={"first": {"frame": 2}}))
     stem = tmp_path / "a_temperature-0.5"
     assert made.own_stem(stem) == str(stem)
     write_json(f"{stem}.json", {"protocol": made.to_json()})
@@ -40,7 +40,11 @@ def test_results_are_the_same_wherever_the_data_are(tmp_path):
         assert made.own_stem(stem) == elsewhere.own_stem(stem) == str(stem)
         assert other.own_stem(stem) == f"{stem}_result-{i}"
         write_json(f"{stem}_result-{i}.json", {"protocol": other.to_json()})
-    assert [other.own_stem(stem) for other in others] == [f"{stem}_result-{i}" for i in range(2, 7)]
+    later = dataclasses.replace(made, step=3)
+    assert later.own_stem(stem) == f"{stem}_step-0000003"
+    write_json(f"{stem}_step-0000003.json", {"protocol": made.to_json()})
+    assert later.own_stem(stem) == f"{stem}_step-0000003_result-2"
+    assert [other.own_stem(stem) for other in others] == [f"{stem}_result-{i}" for i in range(2, 6)]
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "{}", "3", '{"protocol": 3}', '{"protocol": {"videos": 0}}', "null"])

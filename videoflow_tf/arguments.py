@@ -41,7 +41,7 @@ class Arguments:
     """What a command is asked for: the base of dataclasses."""
 
     command: ClassVar[str]  # The program in launch/, and its action if it has several.
-    # What changes no result, or is told by a result's protocol; the checkpoint has the first place.
+    # What changes no result, or is told by a result's protocol.
     not_in_names: ClassVar[frozenset[str]] = frozenset({"workdir", "data_dir", "output_dir", "checkpoint", "strategy"})
 
     @property
@@ -86,11 +86,6 @@ class RunArguments(Arguments):
     def at_step(self, step: int | None) -> Self:
         """With the step of the run's model for "latest" and "best", which are others later; None: as they are."""
         return self if step is None else dataclasses.replace(self, checkpoint=step)
-
-    def result_name(self, kind: str, **values: str) -> str:
-        """As `Arguments.result_name`, with the step of `at_step`."""
-        step = f"_step-{self.checkpoint:07d}" if isinstance(self.checkpoint, int) else ""
-        return super().result_name(kind + step, **values)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -187,26 +187,28 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path} is not JSON ({error}); make it again, or remove it") from None
 
 
-def own_stem(stem: str | Path, is_same: Callable[[Any], bool]) -> str:
+def own_stem(stem: str | Path, is_same: Callable[[Any], bool], mark: str = "") -> str:
     """What the names of a result's files begin with, where its values are in a .json: no result replaces another.
 
     Args:
       stem: the path, without suffixes.
       is_same: whether the values in a .json of that name are of the same result, which is then written again; what it
         raises of values of another form means that they are not.
+      mark: what tells the result from most others of its name, such as the training step.
 
     Returns:
-      `stem`, with a number where another result is, or what is none.
+      `stem`; where another result is, or what is none, with the mark; where there is one, too, with a number.
     """
-    found = str(stem)
-    for number in itertools.count(2):
+
+    def is_taken(path: Path) -> bool:
         try:
-            if not Path(f"{found}.json").exists() or is_same(read_json(f"{found}.json")):
-                break
+            return path.exists() and not is_same(read_json(path))
         except (ValueError, LookupError, TypeError, AttributeError):
-            pass
-        found = f"{stem}_result-{number}"
-    return found
+            return True
+
+    marked = f"{stem}_{mark}" if mark else str(stem)
+    names = itertools.chain([str(stem), marked], (f"{marked}_result-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not is_taken(Path(f"{name}.json")))
 
 
 def file_digest(path: str | Path) -> str:

@@ -86,8 +86,15 @@ class Protocol:
         return ours == theirs
 
     def own_stem(self, stem: str | Path) -> str:
-        """As `files.own_stem`, of a result with this `protocol` in its .json."""
-        return own_stem(stem, lambda values: self.is_like(self.from_json(values["protocol"])))
+        """As `files.own_stem`, of a result with this `protocol` in its .json; its mark is the training step, unless the
+        name has that anyway."""
+        mark = "" if self.step_mark in Path(stem).name else self.step_mark
+        return own_stem(stem, lambda values: self.is_like(self.from_json(values["protocol"])), mark)
+
+    @property
+    def step_mark(self) -> str:
+        """The training step as it is in names of files; empty where there is none."""
+        return "" if self.step is None else f"step-{self.step:07d}"
 
     @property
     def num_predicted(self) -> int:

@@ -11,13 +11,13 @@ from videoflow_tf.workdir import read_config
 
 def test_out_of_sequence(output, workdir):
     output("anomaly", f"--workdir={workdir}", "--num_videos=3")
-    result = json.loads((workdir / "eval" / "out_of_sequence_step-0000006_num_videos-3.json").read_text())
+    result = json.loads((workdir / "eval" / "out_of_sequence_num_videos-3.json").read_text())
     assert result["bits_per_pixel"]["frame"] == list(range(2, 12))
     assert len(result["bits_per_pixel"]["standard_error"]) == 10
     protocol = {"dataset": "shapes", "split": "test", "videos": 3, "context": 1, "seed": 0, "step": 6}
     assert [len(result["protocol"].pop(name)) for name in ("identity", "videos_digest")] == [16, 16]
     assert result["protocol"] == protocol
-    assert Image.open(workdir / "eval" / "out_of_sequence_step-0000006_num_videos-3.png").width > 500
+    assert Image.open(workdir / "eval" / "out_of_sequence_num_videos-3.png").width > 500
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_a_video_of_the_split_and_the_same_as_a_file(output, workdir, tmp_path):
     scores = []
     for source, name in (("--video=1", "video-1"), (f"--video_file={tmp_path / 'clip.gif'}", "video_file-clip.gif-*")):
         output("anomaly", f"--workdir={workdir}", source, "--max_frames=6")
-        (path,) = (workdir / "eval").glob(f"anomaly_step-0000006_{name}_max_frames-6.json")
+        (path,) = (workdir / "eval").glob(f"anomaly_{name}_max_frames-6.json")
         result = json.loads(path.read_text())
         assert result["frame"] == [2, 3, 4, 5, 6] and result["protocol"]["context"] == 1
         assert Image.open(path.with_suffix(".png")).width > 500

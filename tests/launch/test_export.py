@@ -18,7 +18,7 @@ def test_the_command_writes_the_figures_of_the_run(output, error, micro_run, tmp
     run = shutil.copytree(micro_run, tmp_path / "run")
     measured = output("evaluate", f"--workdir={run}", "--num_videos=2", "--metrics=bits_per_pixel,psnr")
     lines = [line for line in measured.splitlines() if line.startswith(("bits_per_pixel:", "psnr:"))]
-    old = json.loads((run / "eval" / "metrics_step-0000006_num_videos-2.json").read_text())
+    old = json.loads((run / "eval" / "metrics_num_videos-2.json").read_text())
     old["protocol"]["step"] = old["psnr"]["protocol"]["step"] = 4
     (run / "eval" / "old.json").write_text(json.dumps(old).replace("2", "7"))
     (run / "eval" / "no_metrics.json").write_text("[]")

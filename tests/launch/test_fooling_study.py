@@ -9,7 +9,7 @@ from videoflow_tf.files import read_json
 
 def test_build_then_score(output, workdir, tmp_path):
     output("fooling_study", "--workdir", str(workdir), "build", "--num_videos", "2", "--num_frames=3", "--seconds=1.5")
-    stem = workdir / "eval" / "fooling_study_step-0000006_num_videos-2_num_frames-3_seconds-1.5"
+    stem = workdir / "eval" / "fooling_study_num_videos-2_num_frames-3_seconds-1.5"
     page = Path(f"{stem}.html").read_text(encoding="utf-8")
     assert read_json(f"{stem}.json")["argv"][:2] == ["launch/fooling_study.py", "build"]
     study = json.loads(re.search(r'id="study">(.*?)</script>', page)[1])

@@ -47,7 +47,7 @@ def test_evaluate_sample_and_train_take_it(output, workdir):
     before = [v.numpy() for v in load_workdir(workdir)[1].trainable_variables]
     output("evaluate", f"--workdir={workdir}", "--num_videos=2")
     assert np.isfinite(
-        json.loads((workdir / "eval" / "metrics_step-0000008_num_videos-2.json").read_text())["bits_per_pixel"]["mean"]
+        json.loads((workdir / "eval" / "metrics_num_videos-2.json").read_text())["bits_per_pixel"]["mean"]
     )
     output("sample", f"--workdir={workdir}", "--num_frames=2", "--num_samples=1")
     output("train", f"--workdir={workdir}", "--train_steps=9", "--eval_videos=1")  # Exports at its end, too.

@@ -10,7 +10,7 @@ from videoflow_tf.media import strips
 def test_writes_strip_animation_and_protocol(output, workdir):
     arguments = ["--video=1", "--other_video=2", "--levels=top", "--channel_rank=2", "--steps=4"]
     printed = output("interpolate", f"--workdir={workdir}", *arguments)
-    stem = "interpolation_step-0000006_video-1_other_video-2_steps-4_levels-top_channel_rank-2"
+    stem = "interpolation_video-1_other_video-2_steps-4_levels-top_channel_rank-2"
     first, *paths = printed.splitlines()
     assert first == "Data: shapes: generated, any number of videos"
     assert paths == [str(workdir / "eval" / f"{stem}.{kind}") for kind in ("png", "gif", "json")]
@@ -37,9 +37,7 @@ def test_between_two_files(output, workdir, tmp_path):
     strips.save_mp4(tmp_path / "b.mp4", np.stack(video).repeat(2, 1).repeat(2, 2))
     ends = f"--video_file={tmp_path / 'a.png'}", f"--other_file={tmp_path / 'b.mp4'}"
     output("interpolate", f"--workdir={workdir}", *ends, "--steps=3")
-    (path,) = (workdir / "eval").glob(
-        "interpolation_step-0000006_video_file-a.png-????????_other_file-b.mp4-????????_steps-3.json"
-    )
+    (path,) = (workdir / "eval").glob("interpolation_video_file-a.png-????????_other_file-b.mp4-????????_steps-3.json")
     result = json.loads(path.read_text())
     protocol, stem = result["protocol"], path.with_suffix("")
     assert [protocol[end]["video_file"] for end in ("first", "last")] == [

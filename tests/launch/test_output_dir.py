@@ -9,9 +9,9 @@ COMMANDS = [
     ("report", [], "report.html"),
 ]
 LONGER = [
-    ("evaluate", ["--num_videos=2"], "eval/metrics_step-0000006_num_videos-2.json"),
+    ("evaluate", ["--num_videos=2"], "eval/metrics_num_videos-2.json"),
     ("anomaly", ["--num_videos=2"], "eval"),
-    ("fooling_study build", ["--num_videos=1"], "eval/fooling_study_step-0000006_num_videos-1.html"),
+    ("fooling_study build", ["--num_videos=1"], "eval/fooling_study_num_videos-1.html"),
     ("export", [], "export/saved_model.pb"),
 ]
 

@@ -1,6 +1,7 @@
 """No result replaces another, whatever it differs in; the same command gives the same files."""
 
 import functools
+import re
 import shutil
 
 import numpy as np
@@ -59,6 +60,10 @@ def made(tmp_path):
     return look
 
 
+def _without_step(file: str) -> str:
+    return re.sub(r"_?step-\d{7}", "", file)
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_of_other_data_or_another_step(run, tmp_path, made, name):
     make = functools.partial(RESULTS[name], output_dir=tmp_path)
@@ -68,7 +73,8 @@ def test_of_other_data_or_another_step(run, tmp_path, made, name):
     assert first and not made()
     make(run / "run", data_dir=run / "a")
     later = made()
-    assert later == {file.replace("step-0000004", "step-0000006") for file in first} != first
+    assert {_without_step(file) for file in later} == {_without_step(file) for file in first}
+    assert all("step-0000006" in file for file in later)
     make(run / "run", data_dir=run / "b")
     assert {file.replace("_result-2", "") for file in made()} == later
     make(run / "run", data_dir=run / "b", checkpoint=6)

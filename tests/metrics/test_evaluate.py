@@ -169,7 +169,7 @@ def test_from_python(micro_run, tmp_path):
 
     workdir = shutil.copytree(micro_run, tmp_path / "run")
     results = videoflow_tf.evaluate(workdir, metrics=["bits_per_pixel", "psnr"], num_videos=2, num_samples=2, seed=1)
-    stem = "metrics_step-0000006_num_videos-2_num_samples-2_seed-1"
+    stem = "metrics_num_videos-2_num_samples-2_seed-1"
     assert results.paths == [workdir / "eval" / f"{stem}.json", workdir / "eval" / f"{stem}.png"]
     assert read_json(results.paths[0]) == results.metrics == results.measured[0]
     assert [line.split(":")[0] for line in results.lines] == ["bits_per_pixel", "psnr"]

@@ -276,17 +276,17 @@ def test_the_command_with_and_without_a_sweep(command, micro_run, tmp_path):
     arguments = [f"--workdir={workdir}", "--metrics=legal_futures", "--num_samples=2", "--num_videos=3"]
     done = command("evaluate", *arguments)
     assert done.returncode == 0, done.stderr
-    result = read_json(workdir / "eval" / "metrics_step-0000006_num_videos-3_num_samples-2.json")["legal_futures"]
+    result = read_json(workdir / "eval" / "metrics_num_videos-3_num_samples-2.json")["legal_futures"]
     assert len(result["per_frame"]) == FRAMES and result["mean"] == result["per_frame"][-1]
     assert result["protocol"]["least_iou"] == 0.7
     mean = f"{result['mean']:.4f} +- {result['standard_error']:.4f}"
     assert f"legal_futures: {mean} (3 test videos, 2 samples each, temperature 0.5)" in done.stdout
     done = command("evaluate", *arguments, "--temperatures=0.5,1")
     assert done.returncode == 0, done.stderr
-    sweep = workdir / "eval" / "temperature_sweep_step-0000006_num_videos-3_num_samples-2_temperatures-0.5,1.json"
+    sweep = workdir / "eval" / "temperature_sweep_num_videos-3_num_samples-2_temperatures-0.5,1.json"
     swept = read_json(sweep)["results"]
     assert swept[0]["legal_futures"] | {"argv": result["argv"]} == result
-    for path in (workdir / "eval" / "metrics_step-0000006_num_videos-3_num_samples-2.png", sweep.with_suffix(".png")):
+    for path in (workdir / "eval" / "metrics_num_videos-3_num_samples-2.png", sweep.with_suffix(".png")):
         with Image.open(path) as picture:
             assert picture.width > 500
     done = command("report", f"--workdir={workdir}")

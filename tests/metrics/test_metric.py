@@ -46,11 +46,11 @@ def _labels(monkeypatch) -> list[str]:
 def test_reaches_the_numbers_the_curves_and_the_report(registered, micro_run, tmp_path, monkeypatch):
     workdir, labels = shutil.copytree(micro_run, tmp_path / "run"), _labels(monkeypatch)
     videoflow_tf.evaluate(workdir, metrics=["psnr", "brightness"], num_videos=2, num_samples=3, temperature=0.5)
-    result = read_json(workdir / "eval" / "metrics_step-0000006_num_videos-2_num_samples-3.json")["brightness"]
+    result = read_json(workdir / "eval" / "metrics_num_videos-2_num_samples-3.json")["brightness"]
     assert len(result["per_frame"]) == 4 and result["protocol"]["samples"] == 3
     assert labels == ["PSNR (dB)", "Brightness above the real (of 255)"]
     page = report_page(workdir)
-    assert "brightness / mean" in page and 'alt="metrics_step-0000006_num_videos-2_num_samples-3.png"' in page
+    assert "brightness / mean" in page and 'alt="metrics_num_videos-2_num_samples-3.png"' in page
     assert "launch/evaluate.py --workdir" in page and "--metrics=psnr,brightness" in page
 
     swept = videoflow_tf.evaluate(workdir, metrics=["brightness"], num_videos=2, num_samples=3, temperatures=[0.5, 1.0])

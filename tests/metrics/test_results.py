@@ -49,14 +49,15 @@ def test_metrics_of_another_step_other_data_or_another_model_stand_by_themselves
     _write(tmp_path, _likelihood(5) | _fvd(5))
     first = {path: path.read_bytes() for path in (tmp_path / "eval").iterdir()}
     changes = {"videos": 9, "videos_digest": "0a", "split": "train", "identity": "0b", "seed": 7}
-    for number, (name, value) in enumerate([("step", 6), *changes.items()], start=2):
+    marks = ["step-0000006", "step-0000005", *(f"step-0000005_result-{number}" for number in range(2, 6))]
+    for mark, (name, value) in zip(marks, [("step", 6), *changes.items()], strict=True):
         step = value if name == "step" else 5
         fvd, likelihood = _fvd(step), _likelihood(step)
         if name != "step":
             fvd["fvd"]["protocol"][name] = likelihood["protocol"][name] = value
         assert _without_argv(_write(tmp_path, fvd, step)) == fvd
         assert _without_argv(_write(tmp_path, likelihood, step)) == fvd | likelihood
-        assert (tmp_path / "eval" / f"metrics_result-{number}.png").exists()
+        assert (tmp_path / "eval" / f"metrics_{mark}.png").exists()
     assert len(list((tmp_path / "eval").iterdir())) == 14
     assert {path: path.read_bytes() for path in first} == first
 
@@ -69,13 +70,10 @@ def test_a_metric_with_another_network_stands_by_itself(tmp_path):
         assert len(list((tmp_path / "eval").iterdir())) == min(number + 1, 2)
 
 
-def test_the_step_comes_first_in_the_name(tmp_path):
+def test_the_command_that_repeats_it_names_the_step(tmp_path):
     for checkpoint in ("latest", "best", "7"):
-        arguments = EvaluateArguments(tmp_path, checkpoint=checkpoint, split="train").at_step(7)
-        assert arguments.result_name("metrics") == "metrics_step-0000007_split-train"
-        assert "--checkpoint=7" in arguments.argv()
-    of_floor = EvaluateArguments(tmp_path, predictor="linear").at_step(7)
-    assert of_floor.result_name("metrics") == "metrics_predictor-linear" and "--checkpoint=7" not in of_floor.argv()
+        assert "--checkpoint=7" in EvaluateArguments(tmp_path, checkpoint=checkpoint).at_step(7).argv()
+    assert "--checkpoint=7" not in EvaluateArguments(tmp_path, predictor="linear").at_step(7).argv()
 
 
 def test_what_differs_from_the_defaults_has_a_name_of_its_own(tmp_path):

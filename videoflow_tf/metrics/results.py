@@ -2,12 +2,11 @@
 
 In the workdir W:
 
-    W/eval/metrics_step-STEP[_FLAG-VALUE...].json
-                                           every metric by its name, measured alike: the training step and what differs
-                                           from the defaults of evaluate.py are in the file's name, and a number where
-                                           that of another model, or of other videos, has it; `protocol` is that of
-                                           bits_per_pixel, the others have theirs beside their numbers, and each has
-                                           its `argv`
+    W/eval/metrics[_FLAG-VALUE...].json    every metric by its name, measured alike: what differs from the defaults of
+                                           evaluate.py is in the file's name, the training step where the result of
+                                           another one has the name, and a number where that of another model, or of
+                                           other videos, has it; `protocol` is that of bits_per_pixel, the others have
+                                           theirs beside their numbers, and each has its `argv`
     W/eval/metrics[...].png                the metrics frame by frame
     W/eval/temperature_sweep[...].json     `results`, a list of {temperature, the metrics by name}
     W/eval/temperature_sweep[...].png
@@ -59,7 +58,7 @@ def write(arguments: EvaluateArguments, measured: list[dict[str, Any]], **values
     Args:
       arguments: what was asked for.
       measured: the metrics by name, see `named`: at each temperature of a sweep, else once.
-      values: as of `RunArguments.result_name`.
+      values: as of `Arguments.result_name`.
     """
     names, temperatures = arguments.metrics, arguments.temperatures
     for metrics in measured:
@@ -67,7 +66,9 @@ def write(arguments: EvaluateArguments, measured: list[dict[str, Any]], **values
             metrics[name]["argv"] = arguments.argv()
     kind = "temperature_sweep" if temperatures else "metrics"
     stem = arguments.results_dir / "eval" / arguments.result_name(kind, **values)
-    stem = own_stem(stem, functools.partial(_is_alike, measured, names[0]))
+    stem = own_stem(
+        stem, functools.partial(_is_alike, measured, names[0]), Protocol.of_metric(measured[0], names[0]).step_mark
+    )
     target, picture = Path(f"{stem}.json"), Path(f"{stem}.png")
     earlier = _at_each(read_json(target)) if target.exists() else [{}] * len(measured)
     merged = [old | new for old, new in zip(earlier, measured, strict=True)]

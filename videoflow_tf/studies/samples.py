@@ -44,7 +44,7 @@ class SampledFutures:
         """What the names of all files begin with; `2x3x10` are 2 videos, 3 samples of each, 10 frames."""
         p = self.protocol
         source = p.split or f"{label_of(p.settings)}-from-{p.settings['start']}"
-        model = f"step-{p.step:07d}" if p.predictor is None else name_text(p.predictor)
+        model = p.step_mark if p.predictor is None else name_text(p.predictor)
         name = f"{model}_{source}-{p.videos}x{p.samples}x{p.frames}"
         name += f"_temperature-{flag_text(float(p.temperature))}"
         return f"{name}_seed-{p.seed}" + ("" if self.choose is None else f"_by-{self.choose}")
