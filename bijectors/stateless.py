@@ -6,10 +6,13 @@ forward pass can be run again for the gradient.
 
 from __future__ import annotations
 
+import itertools
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import tensorflow as tf
+from tensorflow.python.eager import record  # Nothing public gives a tape an operation with a gradient of its own.
 from tensorflow.python.ops import control_flow_util  # Nothing public tells whether XLA will compile.
 
 M = TypeVar("M", bound=tf.Module)
@@ -17,6 +20,7 @@ M = TypeVar("M", bound=tf.Module)
 # More calls than this share a trace: a model of 24 steps a level then starts in half of the time. A call costs some 50
 # microseconds, 3 % of a training step of a small model, whose graph is traced whole.
 _MOST_APART = 8
+_NUMBERS = itertools.count()  # Of gradients in TensorFlow's registry, where a name is given once.
 
 
 def values_of(module: tf.Module) -> list[tf.Tensor]:
@@ -42,14 +46,48 @@ def recomputed(module: tf.Module, method: Callable[..., Any]) -> Callable[..., A
     rest again. No gradient goes to kwargs."""
 
     def call(x: tf.Tensor, **kwargs: Any) -> Any:
-        # The values are arguments: to what a recomputed function captures, TensorFlow gives no gradient.
-        @tf.recompute_grad
+        # The values are arguments: no gradient goes to what a recomputed function captures.
         def run(x: tf.Tensor, *values: tf.Tensor) -> Any:
             return method(with_values(module, values), x, **kwargs)
 
-        return run(x, *values_of(module))
+        recompute = tf.recompute_grad if tf.executing_eagerly() else _recomputed_in_graph
+        return recompute(run)(x, *values_of(module))
 
     return call
+
+
+def _recomputed_in_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `tf.recompute_grad`, of which TensorFlow's registry of gradients keeps the whole graph for ever."""
+
+    def call(*inputs: tf.Tensor) -> Any:
+        with record.stop_recording():
+            result = function(*inputs)
+        plain = tf.nest.flatten(result)
+
+        def gradient(*gradients: tf.Tensor) -> list[tf.Tensor | None]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                again = [x + tf.cast(_zero_after(gradients[0]), x.dtype) for x in inputs]
+                tape.watch(again)
+                outputs = tf.nest.flatten(function(*again))
+            of_inputs = tape.gradient(outputs, again, gradients[: len(plain)], tf.UnconnectedGradients.ZERO)
+            return [None] * len(plain) + of_inputs
+
+        # The graph keeps the gradient, and the registry a name for it.
+        graph, kept, name = tf.compat.v1.get_default_graph(), weakref.ref(gradient), f"Recomputed-{next(_NUMBERS)}"
+        graph._recomputed = [*getattr(graph, "_recomputed", ()), gradient]
+        tf.RegisterGradient(name)(lambda _, *gradients: kept()(*gradients))
+        with graph.gradient_override_map({"IdentityN": name}):
+            outputs = tf.identity_n([*plain, *inputs])
+        record.record_operation(name, outputs, [*plain, *inputs], gradient)
+        return tf.nest.pack_sequence_as(result, outputs[: len(plain)])
+
+    return call
+
+
+def _zero_after(x: tf.Tensor) -> tf.Tensor:
+    """Zero, for which x has to be there: XLA heeds no control dependencies. As in `tf.recompute_grad`."""
+    known = tf.cast(tf.reduce_max(tf.reshape(x, [-1])[:1]), tf.bool)
+    return tf.where(known == known, 0.0, float("nan"))
 
 
 def shared_trace(function: Callable[..., Any], calls: int) -> Callable[..., Any]:

@@ -1,6 +1,9 @@
+import gc
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
 from bijectors.stateless import recomputed, shared_method, values_of, with_values
 
@@ -62,6 +65,37 @@ def test_recomputation_has_the_gradients_of_the_module(compiled, shared):
     found, expected = gradients(function, module), gradients(module, module)
     assert all(np.abs(g) > 0 for g in expected)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_recomputation_is_saved_with_its_gradient(tmp_path):
+    module, saved = Pair(1.0, 2.0, 3.0, 4.0), tf.Module()
+    saved.pair = module
+    saved.run = tf.function(recomputed(module, Pair.__call__), input_signature=[tf.TensorSpec([2], tf.float64)])
+    tf.saved_model.save(saved, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    of_input = []
+    for function in (loaded.run, module):
+        with tf.GradientTape() as tape:
+            tape.watch(X)
+            y = function(X)
+        of_input.append(tape.gradient(y, X))
+    np.testing.assert_allclose(*of_input, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "in a shared trace"])
+def test_recomputation_lets_go_of_its_graphs(shared):
+    """TensorFlow's own keeps them, as long as the process lives."""
+
+    def train(module: Pair) -> None:
+        method = shared_method(module, lambda pair, x: recomputed(pair, Pair.__call__)(x), calls=9 if shared else 1)
+        gradients(tf.function(lambda x: method(module, x)), module)
+
+    def use() -> int:
+        train(Pair(1.0, 2.0, 3.0, 4.0))
+        gc.collect()
+        return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+    assert use() == use() == use()
 
 
 def test_one_trace_serves_many_modules():

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import weakref
 
 import numpy as np
 import psutil
@@ -10,9 +11,12 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from tests.conftest import TINY
-from videoflow_tf import VideoFlow, data
+from videoflow_tf import VideoFlow, data, load_workdir
 from videoflow_tf.training import callbacks, export
+from videoflow_tf.training.checkpoints import Checkpoints
+from videoflow_tf.training.optimizer import make_optimizer
 from videoflow_tf.training.train import train
+from videoflow_tf.workdir import write_config
 
 
 def graphs() -> int:
@@ -22,11 +26,10 @@ def graphs() -> int:
 
 
 @pytest.mark.slow
-def test_a_model_goes_with_all_its_graphs(make_video):
-    """Without recomputation: TensorFlow keeps those graphs for good."""
-
+@pytest.mark.parametrize("recompute", ["none", "step", "coupling"])
+def test_a_model_goes_with_all_its_graphs(make_video, recompute):
     def use() -> None:
-        model = VideoFlow(TINY.replace(levels=1))
+        model = VideoFlow(TINY.replace(levels=1, recompute=recompute))
         model.compile()
         video = make_video()
         model.fit(video, verbose=0)
@@ -37,6 +40,33 @@ def test_a_model_goes_with_all_its_graphs(make_video):
     before = graphs()
     use()
     assert graphs() == before
+
+
+@pytest.mark.slow
+def test_a_loaded_model_goes_with_all_that_it_computed(make_model, make_video, tmp_path):
+    """No object of it is left, of Python's; nor does the process grow."""
+    model, video = make_model("float32", levels=1), make_video()
+    write_config(tmp_path, model.config)
+    Checkpoints(model, make_optimizer(model.config), tmp_path).save()
+
+    def use() -> tuple[int, int]:
+        _, model = load_workdir(tmp_path)
+        model.predict_frames(video[:, :2], 2, seed=1)
+        model.bits_per_pixel(video)
+        model.decode(model.encode(video))
+        future = model.future(video[:, :2], num_frames=2)
+        future.log_prob(future.sample(seed=1))
+        alive = weakref.ref(model)
+        del model, future
+        gc.collect()
+        assert alive() is None
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)(0)
+        return len(gc.get_objects()), psutil.Process().memory_info().rss
+
+    use()
+    first, *_, last = [use() for _ in range(5)]
+    assert last[0] < first[0] + 300  # TensorFlow cleans some of its lists up now and then; a graph alone has more.
+    assert last[1] < 1.05 * first[1]
 
 
 def test_data_leave_no_graphs(tmp_path):
