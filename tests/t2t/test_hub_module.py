@@ -207,3 +207,11 @@ def test_an_archive_writes_nothing_beyond_its_folder(tmp_path, kind):
     with refused("cannot read the archive|is no module"):
         t2t.load_module(tmp_path / "a.tgz")
     assert not target.exists()
+
+
+def test_an_archive_of_more_than_the_disk_holds_is_refused_before_it_is_unpacked(tmp_path):
+    entry = tarfile.TarInfo("variables")
+    entry.size = 2**50
+    (tmp_path / "a.tar").write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with refused(r"a.tar does not fit on the disk: it takes 1048576.0 GiB or more, half of what is free for .*; is it"):
+        t2t.load_module(tmp_path / "a.tar")

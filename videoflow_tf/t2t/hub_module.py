@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -104,6 +105,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             try:
                 with tarfile.open(path) as archive:
+                    _check_room(archive, folder)
                     archive.extractall(folder, filter="data")
             except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
                 raise UserError(f"cannot read the archive {path}: {one_line(str(error))}") from error
@@ -111,6 +113,18 @@ def _unpacked(path: Path) -> Iterator[Path]:
         if not marks:
             raise UserError(f"{path} is no module of TensorFlow Hub in TensorFlow 1's form: it has no {_MARK}")
         yield marks[0].parent
+
+
+def _check_room(archive: tarfile.TarFile, folder: Path) -> None:
+    """Raises `UserError` if what is packed in an archive fills more than half of what is free on the disk."""
+    room, size = shutil.disk_usage(folder).free / 2, 0
+    for member in archive:  # One after the other: of a file without end the first few are enough.
+        size += member.size
+        if size > room:
+            raise UserError(
+                f"{archive.name} does not fit on the disk: it takes {size / 2**30:.1f} GiB or more, half of what is "
+                f"free for {folder} is {room / 2**30:.1f} GiB; is it a module?"
+            )
 
 
 def _official_names(arrays: Mapping[str, np.ndarray], path: str | Path) -> dict[str, np.ndarray]:
