@@ -2,10 +2,8 @@
 
 Splits, lengths, sizes, motion, what is left out and why; and the bits per pixel (per colour component) of copying
 the last frame, or continuing the last two, with a fitted Laplace error: floors that a trained model must beat.
-Writes a picture of some videos, contact_sheet.png.
+Writes a picture of some videos, contact_sheet_DIGEST.png.
 """
-
-from pathlib import Path
 
 import cli
 
@@ -23,8 +21,7 @@ def main() -> None:
     from videoflow_tf.studies import inspection
 
     cli.check_data_flags(config)
-    sheet = Path(_OUTPUT_DIR.value) / "contact_sheet.png"
-    for line in inspection.inspect(config, _DATA_DIR.value, sheet):
+    for line in inspection.inspect(config, _DATA_DIR.value, _OUTPUT_DIR.value):
         print(line, flush=True)
 
 

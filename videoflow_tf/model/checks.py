@@ -48,8 +48,7 @@ def checked_dtype(dtype: tf.DType | str) -> tf.DType:
         if dtype in (known, known.name, known.as_numpy_dtype):
             return known
     raise UserError(
-        f"the dtype of a VideoFlow must be float32 or float64, got {dtype}; precision=mixed_bfloat16 in the "
-        "configuration makes its networks faster"
+        f"the dtype of a VideoFlow must be float32, float64 or, for faster networks, mixed_bfloat16, got {dtype}"
     )
 
 

@@ -48,8 +48,12 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
     """
 
     def __init__(self, config: VideoFlowConfig, dtype: tf.DType | str | None = None, name: str = "video_flow") -> None:
-        """`dtype`: float32 or float64, the default that of Keras' global policy; a `UserError` for another."""
-        dtype = checks.checked_dtype(dtype or tf_keras.mixed_precision.global_policy().name)
+        """`dtype`: float32, float64 or mixed_bfloat16, which is float32 with that `config.precision`; the default that
+        of Keras' global policy; a `UserError` for another."""
+        dtype = dtype or tf_keras.mixed_precision.global_policy().name
+        if dtype == "mixed_bfloat16":
+            config, dtype = config.replace(precision=dtype), tf.float32
+        dtype = checks.checked_dtype(dtype)
         super().__init__(name=name, dtype=dtype)
         self.config = config
         self.float_dtype = dtype

@@ -17,6 +17,7 @@ from videoflow_tf.data.video_folder import VideoFolder
 from videoflow_tf.files import check_writable
 from videoflow_tf.media import strips
 from videoflow_tf.predictors.floors import CopyLast, Linear
+from videoflow_tf.protocol import videos_digest
 from videoflow_tf.units import BITS_LABEL, counted
 
 _MOST_VIDEOS = 100  # Of each split that are looked at; generated ones are as many.
@@ -33,18 +34,18 @@ class Look:
     grey: float  # The share of videos without colour.
 
 
-def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | Path) -> Iterator[str]:
+def inspect(config: VideoFlowConfig, data_dir: str | Path | None, folder: str | Path) -> Iterator[str]:
     """The lines of a report; the last names the contact sheet, a picture of some training videos.
 
     Args:
       config: of the dataset, and of its frames and clips.
       data_dir: folder of the dataset; None for one that is generated.
-      sheet: a .png to write.
+      folder: where to write contact_sheet_DIGEST.png, whose name is that of the videos in it alone.
 
     Raises:
-      UserError: as `train_clips`, and if `sheet` could not be written.
+      UserError: as `train_clips`, and if `folder` could not be written to.
     """
-    check_writable(Path(sheet).parent)
+    check_writable(Path(folder))
     source = open_source(config, data_dir)
     yield f"Data: {config.dataset}: {source.contents()}"
     yield from left_out(source, None)
@@ -68,7 +69,7 @@ def inspect(config: VideoFlowConfig, data_dir: str | Path | None, sheet: str | P
             bits = floor.frame_bits_per_pixel(look.videos, np.zeros([count, 2], np.int32)).mean()
             yield f"{split}, {floor.guess}, with a Laplace error of width {floor.width:.3g}: {bits:.4f} {BITS_LABEL}"
     if looks:
-        yield str(_contact_sheet(next(iter(looks.values())).videos, Path(sheet)))
+        yield str(_contact_sheet(next(iter(looks.values())).videos, Path(folder)))
 
 
 def _look(source: Source, config: VideoFlowConfig, split: str) -> Look | None:
@@ -82,7 +83,8 @@ def _look(source: Source, config: VideoFlowConfig, split: str) -> Look | None:
     return Look(videos, motion, float((spread <= _GREY).mean()))
 
 
-def _contact_sheet(videos: np.ndarray, path: Path) -> Path:
+def _contact_sheet(videos: np.ndarray, folder: Path) -> Path:
+    path = folder / f"contact_sheet_{videos_digest([videos])}.png"
     columns = np.unique(np.linspace(0, videos.shape[1] - 1, _SHEET_COLUMNS).astype(int))
     rows = [strips.Row(str(i), video[columns], [(0, 0, 0)] * len(columns)) for i, video in enumerate(videos)]
     strips.save_png(path, strips.film(rows[:_SHEET_ROWS], [f"frame {t + 1}" for t in columns]))
