@@ -64,7 +64,10 @@ def _without_step(file: str) -> str:
     return re.sub(r"_?step-\d{7}", "", file)
 
 
-@pytest.mark.parametrize("name", RESULTS)
+_SLOW = ("sweep", "out_of_sequence", "fooling_study")  # Their names are made as those of the others.
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in _SLOW else n for n in RESULTS])
 def test_of_other_data_or_another_step(run, tmp_path, made, name):
     make = functools.partial(RESULTS[name], output_dir=tmp_path)
     make(run / "earlier", data_dir=run / "a")

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from tests.checks import run_python
 from videoflow_tf.predictors.future_sampler import FutureSampler
@@ -30,6 +31,7 @@ print(json.dumps({"replicas": predictor.num_replicas, "asked": asked}))
 """
 
 
+@pytest.mark.slow
 def test_replicas_share_samples_and_videos_and_change_none(micro_run, tmp_path):
     done = run_python("-c", SCRIPT, micro_run, tmp_path / "found.npz", check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == {"replicas": 2, "asked": [4, 1]}
