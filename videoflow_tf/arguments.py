@@ -100,7 +100,6 @@ class PredictorArguments(RunArguments):
         None,
         f"Instead of the run's model, on its data: {', '.join(PREDICTORS)}, or anybody's, as package.module:function.",
     )
-
     strategy: str = argument(
         "one_device",
         "The devices that share the work: one, or all GPUs of the machine; matters to speed only.",
@@ -108,12 +107,12 @@ class PredictorArguments(RunArguments):
     )
 
     def __post_init__(self) -> None:
-        if self.predictor is not None:
-            check_predictor(self.predictor)
-        if self.predictor is not None and self.strategy != "one_device":
-            raise UserError(f"--strategy={self.strategy} is about the run's own model, not {self.predictor}")
-        if self.predictor is not None and self.checkpoint != LATEST:
-            raise UserError(f"--checkpoint={self.checkpoint} is about the run's own model, not {self.predictor}")
+        if self.predictor is None:
+            return
+        check_predictor(self.predictor)
+        for name in ("checkpoint", "strategy"):
+            if name in self.given():
+                raise UserError(f"--{name}={getattr(self, name)} is about the run's own model, not {self.predictor}")
 
     def at_step(self, step: int | None) -> Self:
         return self if self.predictor is not None else super().at_step(step)

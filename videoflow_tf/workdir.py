@@ -7,7 +7,7 @@
     W/validation.json   bits per pixel on the validation split by the step
     W/tensorboard/      curves and pictures: train, validation
     W/samples/          pictures
-    W/eval/             metrics and other results, the step and what differs from the defaults in their names
+    W/eval/             metrics.json and other results, what differs from the defaults in their names
     W/export/           the SavedModel
 
 A trained model to pass on is a workdir, too: config.json, the weights alone in model.safetensors, README.md.

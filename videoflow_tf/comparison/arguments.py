@@ -13,6 +13,8 @@ from videoflow_tf.files import local_path
 from videoflow_tf.metrics.arguments import MeasureArguments
 from videoflow_tf.registry import METRICS
 
+DEFAULT_METRICS = ("bits_per_pixel", "psnr", "ssim", "lpips", "fvd", "diversity", "legal_futures")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompareArguments(MeasureArguments):
@@ -26,8 +28,8 @@ class CompareArguments(MeasureArguments):
 
     metrics: Sequence[str] | None = argument(
         None,
-        f"What to measure, comma-separated, of {', '.join(METRICS)}; default: bits_per_pixel (bits per colour "
-        "component), psnr, ssim, lpips, fvd, diversity, legal_futures; the table says which it lacks, and why.",
+        f"What to measure, comma-separated, of {', '.join(METRICS)}; default: {', '.join(DEFAULT_METRICS)} (bits per "
+        "pixel are per colour component); the table says which it lacks, and why.",
     )
     workdirs: Sequence[str] = argument((), "Runs, comma-separated; the first says what the data are.")
     predictors: Sequence[str] = argument(

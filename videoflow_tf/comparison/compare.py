@@ -10,7 +10,7 @@ from pathlib import Path
 from videoflow_tf import data
 from videoflow_tf.arguments import takes
 from videoflow_tf.comparison import table
-from videoflow_tf.comparison.arguments import CompareArguments
+from videoflow_tf.comparison.arguments import DEFAULT_METRICS, CompareArguments
 from videoflow_tf.comparison.contenders import Contender, PredictionsContender, contenders
 from videoflow_tf.comparison.figure import save_figure
 from videoflow_tf.comparison.page import comparison_page
@@ -24,9 +24,7 @@ from videoflow_tf.registry import METRICS
 
 # The fields of a configuration that a message names.
 _OF_CLIPS = {"frame_size", "channels", *PARTS["data"]}
-# Where nothing else is asked for.
-_MOST_VIDEOS, _MOST_SAMPLES = 256, 100
-_METRICS = ("bits_per_pixel", "psnr", "ssim", "lpips", "fvd", "diversity", "legal_futures")
+_MOST_VIDEOS, _MOST_SAMPLES = 256, 100  # Where nothing else is asked for.
 
 
 @takes(CompareArguments)
@@ -95,9 +93,7 @@ def _with_metrics(arguments: CompareArguments, rivals: Sequence[Contender]) -> t
     clips = Clips.of(config, arguments.num_frames, arguments.num_videos)
     options = MetricOptions(clips, arguments, arguments.num_samples)
     names, reasons = [], []
-    for name in _METRICS:
-        if name == "legal_futures" and config.dataset != "shapes":
-            continue
+    for name in DEFAULT_METRICS:
         try:
             if issubclass(METRICS[name], SampleMetric):
                 metric = METRICS[name].from_options(options)

@@ -1,4 +1,4 @@
-"""Keras' ways to save, load and copy a model."""
+"""Ways to save, load and copy a model: folders to pass on, and those of Keras."""
 
 from __future__ import annotations
 
@@ -6,28 +6,52 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+import videoflow_tf
+from videoflow_tf.arguments import LICENCE
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError, one_line
 from videoflow_tf.files import atomic_path
 from videoflow_tf.units import counted
+from videoflow_tf.workdir import find_trained
+
+if TYPE_CHECKING:
+    from videoflow_tf.model.video_flow import VideoFlow
 
 _WEIGHTS, _MODEL, _LEGACY = ".weights.h5", ".keras", (".h5", ".hdf5", ".keras")
 _SAVED_TO = f"a VideoFlow is saved to a file whose name ends with {_MODEL}; its `export` writes a SavedModel"
 
 
 class Saving:
-    """The part of `VideoFlow` that Keras calls to save, load and copy it.
+    """The part of `VideoFlow` that saves, loads and copies it.
 
     Keras' newer formats, .keras (the whole model, also behind `pickle` and `copy`) and .weights.h5, and TensorFlow's
     checkpoints (a name without an ending) give every bit back. The older ones do not see variables in `tf.Module`s,
     and are refused.
     """
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> VideoFlow:
+        """A trained model: one that comes with the package, by name, such as "shapes", that of any workdir, or
+        "user/model" on the Hugging Face hub, for which the extra `hub` has to be installed.
+
+        Raises:
+          UserError: there is no such model, or the hub cannot be reached.
+        """
+        return videoflow_tf.load_workdir(find_trained(name_or_path))[1]
+
+    def save_pretrained(self, folder: str | Path, workdir: str | Path | None = None, licence: str = LICENCE) -> None:
+        """Writes the folder that `from_pretrained` takes, see `videoflow_tf.save_pretrained`."""
+        videoflow_tf.save_pretrained(self, folder, workdir, licence)
+
+    def push_to_hub(self, repository: str, workdir: str | Path | None = None, licence: str = LICENCE) -> str:
+        """Uploads that folder as "user/model", see `videoflow_tf.push_to_hub`; gives its address."""
+        return videoflow_tf.push_to_hub(self, repository, workdir, licence)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` makes the same model of, but for its weights."""

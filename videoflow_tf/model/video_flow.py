@@ -9,16 +9,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-import videoflow_tf
 from bijectors.fast_forms import sizes, slice_axis
-from videoflow_tf.arguments import LICENCE
 from videoflow_tf.config import VideoFlowConfig
 from videoflow_tf.errors import UserError
 from videoflow_tf.model import checks, pixels
@@ -32,7 +29,6 @@ from videoflow_tf.model.saving import Saving
 from videoflow_tf.model.train_step import TrainStep
 from videoflow_tf.seeds import as_seed
 from videoflow_tf.units import counted
-from videoflow_tf.workdir import find_trained
 
 # So many compiled samplers are kept, the last used ones.
 _KEPT_SHAPES = 8
@@ -78,24 +74,6 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         # Logs are whole-batch values already: replicas show the same ones, which must not be added up.
         self.distribute_reduction_method = "first"
         self.built = True
-
-    @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> VideoFlow:
-        """A trained model: one that comes with the package, by name, such as "shapes", that of any workdir, or
-        "user/model" on the Hugging Face hub, for which the extra `hub` has to be installed.
-
-        Raises:
-          UserError: there is no such model, or the hub cannot be reached.
-        """
-        return videoflow_tf.load_workdir(find_trained(name_or_path))[1]
-
-    def save_pretrained(self, folder: str | Path, workdir: str | Path | None = None, licence: str = LICENCE) -> None:
-        """Writes the folder that `from_pretrained` takes, see `videoflow_tf.save_pretrained`."""
-        videoflow_tf.save_pretrained(self, folder, workdir, licence)
-
-    def push_to_hub(self, repository: str, workdir: str | Path | None = None, licence: str = LICENCE) -> str:
-        """Uploads that folder as "user/model", see `videoflow_tf.push_to_hub`; gives its address."""
-        return videoflow_tf.push_to_hub(self, repository, workdir, licence)
 
     # --- Likelihood ---
 

@@ -49,7 +49,8 @@ def train(
     """Trains to `config.train_steps`, from the newest checkpoint in `workdir` if there is one, and exports.
 
     A step depends on the weights, `config` and its number alone, so a run that was killed and is started again goes
-    where an undisturbed one goes; bit for bit with `deterministic`. SIGTERM and Ctrl-C save first.
+    where an undisturbed one goes; bit for bit with `deterministic`. SIGTERM and Ctrl-C save first. TF32 is allowed in
+    the steps alone, and not in the process afterwards, see `use_tensor_float_32`.
 
     Args:
       config: what to train. The batch of a new run is `config.batch_size` times the number of replicas; on another
