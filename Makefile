@@ -17,8 +17,12 @@ PYTEST_FLAGS := --numprocesses=3 --dist=loadfile
 
 setup: $(VENV)/ready
 
-# The stamp is the last thing written: an interrupted set-up is done again. Python compiles a module when it is first
-# imported; to compile all of them here, most of which never are, takes as long as the rest of the set-up.
+# What the commands import. Python compiles a module when it is first imported, but keeps nothing where
+# PYTHONDONTWRITEBYTECODE is set, as in many containers: every command would then compile TensorFlow again, 8 seconds. To
+# compile all modules, most of which are never imported, takes as long as the rest of the set-up.
+IMPORTED := tensorflow, tf_keras, tensorflow_probability, tensorflow_datasets, matplotlib.pyplot, tensorboard.main
+
+# The stamp is the last thing written: an interrupted set-up is done again.
 $(VENV)/ready: requirements.txt pyproject.toml
 	@test -n "$(BASE_PYTHON)" || { echo "error: no python3 found; install Python 3.11, 3.12 or 3.13" >&2; exit 2; }
 	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
@@ -26,6 +30,7 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	rm -rf $(VENV)
 	"$(BASE_PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.txt
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import $(IMPORTED)" 2>/dev/null || true
 	touch $@
 
 # Killed and started again, the training goes on from its last checkpoint.

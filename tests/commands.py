@@ -1,4 +1,4 @@
-"""The programs of launch/ in processes that begin with TensorFlow imported: forks of one that has done nothing else."""
+"""Programs in processes that begin with TensorFlow imported: forks of one that has done nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _CONTEXT.set_forkserver_preload(["tensorflow", "tf_keras", "tensorflow_probabili
 
 def run_command(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     """As `python launch/NAME.py ARGUMENTS` in the folder `cwd`, its output as text."""
-    argv = [f"launch/{name}.py", *map(str, arguments)]
+    return run_program(ROOT / "launch" / f"{name}.py", *arguments, cwd=cwd)
+
+
+def run_program(file: Path, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """As `python FILE ARGUMENTS` in the folder `cwd`, its output as text."""
+    argv = [str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file), *map(str, arguments)]
     with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
         process = _CONTEXT.Process(target=_run, args=(argv, str(cwd), dict(os.environ), stdout.name, stderr.name))
         process.start()

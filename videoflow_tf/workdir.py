@@ -170,14 +170,18 @@ def goes_on_from(workdir: str | Path) -> str:
     return "the beginning" if saved is None else f"step {saved[1]}, which is saved"
 
 
-def find_trained(name_or_path: str | Path) -> Path:
+def find_trained(name_or_path: str | Path, **options: Any) -> Path:
     """The workdir of a trained model: a folder, one of those in `PRETRAINED` by name, or "user/model" on the hub.
 
+    `options`: of the hub alone, see `hub.transfer.download`.
+
     Raises:
-      UserError: there is none of these.
+      UserError: there is none of these, or there are options for one that is here.
     """
     folder = find_run(name_or_path)
     if (folder / CONFIG_FILE).is_file():
+        if options:
+            raise UserError(f"{', '.join(options)}: for a model on the Hugging Face hub, and {folder} is a folder here")
         return folder
     names = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
     none_here = f"no trained model {str(name_or_path)!r}: name a workdir"
@@ -185,6 +189,6 @@ def find_trained(name_or_path: str | Path) -> Path:
     if folder.exists() or not transfer.is_repository(str(name_or_path)):
         raise UserError(none_here)
     try:
-        return transfer.download(str(name_or_path))
+        return transfer.download(str(name_or_path), **options)
     except UserError as error:
         raise UserError(f"{none_here}; {error}") from error

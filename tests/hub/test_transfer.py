@@ -21,6 +21,7 @@ class Server:
 
     def __init__(self) -> None:
         self.models: dict[str, dict[str, bytes]] = {}
+        self.private: dict[str, bool | None] = {}
 
     def answer(self, path: str, sent: bytes) -> dict:
         match path.strip("/").split("/"):
@@ -30,6 +31,7 @@ class Server:
                     return {"status": 403, "headers": {"X-Error-Message": "You may not write here"}}
                 name = f"{owner}/{json.loads(sent)['name']}"
                 self.models.setdefault(name, {"notes.txt": b"its owner's"})
+                self.private[name] = json.loads(sent).get("private")
                 return {"json": {"url": f"https://huggingface.co/{name}"}}
             case ["api", "validate-yaml"]:
                 assert json.loads(sent)["content"].startswith("---\nlicense: apache-2.0\nlibrary_name: videoflow-tf\n")
@@ -96,6 +98,20 @@ def test_there_and_back(server, make_model, make_video):
     assert {path.name for path in workdir.transfer.download("somebody/tiny").iterdir()} == kept
 
 
+def test_options_go_to_the_hub(server, make_model, tmp_path):
+    make_model("float32").push_to_hub("somebody/tiny", private=True)
+    assert server.private == {"somebody/tiny": True}
+    VideoFlow.from_pretrained("somebody/tiny", revision="main", cache_dir=tmp_path / "mine")
+    assert (tmp_path / "mine" / "models--somebody--tiny").is_dir()
+    with refused("cannot fetch somebody/tiny from .*: .*404"):
+        VideoFlow.from_pretrained("somebody/tiny", revision="v2")
+
+
+def test_a_model_here_takes_no_options_of_the_hub():
+    with refused("revision: for a model on the Hugging Face hub, and .*shapes is a folder here"):
+        VideoFlow.from_pretrained("shapes", revision="main")
+
+
 def test_what_fails_is_one_line(server, make_model):
     missing = "no trained model 'nobody/tiny': name a workdir, or one of .*; cannot fetch nobody/tiny from the .*: "
     with refused(f"{missing}401 Client Error.* Repository Not Found for url"):
@@ -132,7 +148,7 @@ def test_without_the_client(make_model, monkeypatch):
 
 @pytest.mark.parametrize("name", ["tiny", "a/b/c", "./runs", "../up", "/abs/olute"])
 def test_other_names_are_no_models_of_the_hub(name, monkeypatch):
-    monkeypatch.setattr(workdir.transfer, "download", lambda name: pytest.fail(name))
+    monkeypatch.setattr(workdir.transfer, "download", lambda name, **_: pytest.fail(name))
     with refused(f"no trained model '{name}': name a workdir, or one of [^;]*$"):
         VideoFlow.from_pretrained(name)
 
@@ -140,6 +156,6 @@ def test_other_names_are_no_models_of_the_hub(name, monkeypatch):
 def test_a_folder_here_is_no_model_of_the_hub(monkeypatch, tmp_path):
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(workdir.transfer, "download", lambda name: pytest.fail(name))
+    monkeypatch.setattr(workdir.transfer, "download", lambda name, **_: pytest.fail(name))
     with refused("no trained model 'runs/mine': name a workdir, or one of [^;]*$"):
         VideoFlow.from_pretrained("runs/mine")

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.checks import run_python
+from tests.commands import run_program
 from videoflow_tf import data
 from videoflow_tf.config import PARTS, VideoFlowConfig
 from videoflow_tf.errors import memory_fault
@@ -252,17 +253,17 @@ print(cli.config_from_flags(saved).to_json())
         ("MemoryError", "error: there is not enough memory: close other programs"),
     ],
 )
-def test_a_file_that_fails_in_the_middle_is_one_line(failure, line):
+def test_a_file_that_fails_in_the_middle_is_one_line(tmp_path, failure, line):
     """A full disk, a dataset that is deleted meanwhile, a damaged one."""
-    script = f"""
-import sys; sys.path.insert(0, "launch")
+    program = tmp_path / "program.py"
+    program.write_text(f"""
 import cli
 def main():
     import tensorflow as tf
     raise {failure}
 cli.run(main)
-"""
-    done = run_python("-c", script)
+""")
+    done = run_program(program)
     last = done.stderr.splitlines(keepends=True)[-1]
     assert done.returncode == 2 and re.match(line, last) and "Traceback" not in done.stderr
 
@@ -271,10 +272,11 @@ cli.run(main)
     ("arguments", "cure"),
     [
         (["sample", "--workdir=shapes_two_frames", f"--num_samples={1 << 45}"], "give fewer --num_samples"),
-        # TensorFlow's own error, in reading the clips.
-        (
+        # TensorFlow's own error, in reading the clips, which waits ten seconds for each of them to be freed.
+        pytest.param(
             ["train", "--preset=demo", "--depth=1", f"--init_batch_size={1 << 45}"],
             "give --recompute=step, --accumulate",
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["sample", "train"],
@@ -287,6 +289,7 @@ def test_too_little_memory_is_one_line_with_the_cure(command, tmp_path, argument
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_memory_alone_is_what_is_said_of_it():
     """TensorFlow has one class for that, a full disk and too many open files."""
     with pytest.raises(tf.errors.ResourceExhaustedError) as caught:

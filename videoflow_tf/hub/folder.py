@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videoflow_tf.arguments import LATEST, LICENCE
 from videoflow_tf.errors import UserError
@@ -49,15 +49,19 @@ def save_pretrained(
         configuration.write_text(model.config.to_json(), encoding="utf-8")
 
 
-def push_to_hub(model: VideoFlow, repository: str, workdir: str | Path | None = None, licence: str = LICENCE) -> str:
+def push_to_hub(
+    model: VideoFlow, repository: str, workdir: str | Path | None = None, licence: str = LICENCE, **options: Any
+) -> str:
     """Uploads what `save_pretrained` writes to the Hugging Face hub as `repository`, "user/model"; gives its address.
+
+    `options`: private, token, branch, create_pr, commit_message, as of `huggingface_hub.ModelHubMixin.push_to_hub`.
 
     Raises:
       UserError: as of `transfer.push`, or the licence is no SPDX identifier.
     """
     with tempfile.TemporaryDirectory() as folder:
         save_pretrained(model, folder, workdir, licence)
-        return push(folder, repository)
+        return push(folder, repository, **options)
 
 
 def export_hub(

@@ -36,22 +36,28 @@ class Saving:
     """
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> VideoFlow:
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> VideoFlow:
         """A trained model: one that comes with the package, by name, such as "shapes", that of any workdir, or
         "user/model" on the Hugging Face hub, for which the extra `hub` has to be installed.
 
+        `options`, of the hub alone: revision, token, cache_dir, force_download, local_files_only, as of
+        `huggingface_hub.ModelHubMixin.from_pretrained`.
+
         Raises:
-          UserError: there is no such model, or the hub cannot be reached.
+          UserError: there is no such model, or the hub cannot be reached; or there are options for a model that is
+            here.
         """
-        return videoflow_tf.load_workdir(find_trained(name_or_path))[1]
+        return videoflow_tf.load_workdir(find_trained(name_or_path, **options))[1]
 
     def save_pretrained(self, folder: str | Path, workdir: str | Path | None = None, licence: str = LICENCE) -> None:
         """Writes the folder that `from_pretrained` takes, see `videoflow_tf.save_pretrained`."""
         videoflow_tf.save_pretrained(self, folder, workdir, licence)
 
-    def push_to_hub(self, repository: str, workdir: str | Path | None = None, licence: str = LICENCE) -> str:
+    def push_to_hub(
+        self, repository: str, workdir: str | Path | None = None, licence: str = LICENCE, **options: Any
+    ) -> str:
         """Uploads that folder as "user/model", see `videoflow_tf.push_to_hub`; gives its address."""
-        return videoflow_tf.push_to_hub(self, repository, workdir, licence)
+        return videoflow_tf.push_to_hub(self, repository, workdir, licence, **options)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` makes the same model of, but for its weights."""
