@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self) -> None:
         self.models: dict[str, dict[str, bytes]] = {}
-        self.private: dict[str, bool | None] = {}
+        self.visibility: dict[str, str | None] = {}
 
     def answer(self, path: str, sent: bytes) -> dict:
         match path.strip("/").split("/"):
@@ -31,7 +31,7 @@ class Server:
                     return {"status": 403, "headers": {"X-Error-Message": "You may not write here"}}
                 name = f"{owner}/{json.loads(sent)['name']}"
                 self.models.setdefault(name, {"notes.txt": b"its owner's"})
-                self.private[name] = json.loads(sent).get("private")
+                self.visibility[name] = json.loads(sent).get("visibility")
                 return {"json": {"url": f"https://huggingface.co/{name}"}}
             case ["api", "validate-yaml"]:
                 assert json.loads(sent)["content"].startswith("---\nlicense: apache-2.0\nlibrary_name: videoflow-tf\n")
@@ -100,7 +100,7 @@ def test_there_and_back(server, make_model, make_video):
 
 def test_options_go_to_the_hub(server, make_model, tmp_path):
     make_model("float32").push_to_hub("somebody/tiny", private=True)
-    assert server.private == {"somebody/tiny": True}
+    assert server.visibility == {"somebody/tiny": "private"}
     VideoFlow.from_pretrained("somebody/tiny", revision="main", cache_dir=tmp_path / "mine")
     assert (tmp_path / "mine" / "models--somebody--tiny").is_dir()
     with refused("cannot fetch somebody/tiny from .*: .*404"):
