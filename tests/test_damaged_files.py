@@ -122,6 +122,10 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def measurement(data: bytes) -> bytes:
+    return zipped({"measurement.npy": data})
+
+
 names = st.sampled_from([f"{name}{end}" for name in ("context", "samples", "temperature") for end in ("", ".npy")])
 archives = damaged(npz(False)) | damaged(npz(True)) | st.dictionaries(names, headers, max_size=4).map(zipped)
 
@@ -150,11 +154,11 @@ def test_arrays_in_a_folder_of_videos(tmp_path, data, name):
 
 
 @many
-@given(damaged(npy(np.zeros([3, 2]))) | headers)
+@given(damaged(measurement(npy(np.zeros([3, 2])))) | headers.map(measurement) | headers)
 def test_measurements(tmp_path, data):
     """One that cannot be read is made again."""
-    (tmp_path / "a.npy").write_bytes(data)
-    found = measurements.load(tmp_path / "a.npy")
+    (tmp_path / "a.npz").write_bytes(data)
+    found = measurements.load(tmp_path / "a.npz")
     assert found is None or isinstance(found, np.ndarray)
 
 

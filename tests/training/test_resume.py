@@ -382,7 +382,7 @@ def test_a_full_disk_in_an_evaluation_or_a_sample_leaves_nothing_half_written(fi
             with refused(f"cannot write {folder}/.*: No space left on device"):
                 call()
         left = [path for path in folder.rglob("*") if path.is_file()]
-        assert not any(path.name.startswith(".") for path in left) and {path.suffix for path in left} <= {".npy"}
+        assert not any(path.name.startswith(".") for path in left) and {path.suffix for path in left} <= {".npz"}
         subprocess.run(["mount", "-o", "remount,size=10m", folder], check=True)
         assert all(path.exists() for call in calls for path in call())
 

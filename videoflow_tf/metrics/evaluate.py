@@ -288,7 +288,7 @@ def _given(protocol: Protocol, video: np.ndarray) -> np.ndarray:
 
 def _lost(path: Path) -> Path:
     """Beside a measurement: how many samples were not finite, and others measured in their place."""
-    return path.with_name(f"{path.stem}-not_finite.npy")
+    return path.with_name(f"{path.stem}-not_finite.npz")
 
 
 def _result(metric: Metric, measurements: np.ndarray, protocol: Protocol) -> dict[str, Any]:

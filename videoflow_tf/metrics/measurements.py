@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,19 +37,19 @@ class Measurements:
         """
         text = json.dumps([metric, protocol, self._identity, index, video.shape], sort_keys=True)
         key = hashlib.sha256(text.encode() + np.ascontiguousarray(video).tobytes()).hexdigest()[:16]
-        return self._folder / f"{metric}-{index:06d}-{key}.npy"
+        return self._folder / f"{metric}-{index:06d}-{key}.npz"
 
 
 def save(path: Path, measurement: np.ndarray) -> None:
     """Writes a measurement of any shape, whole or not at all."""
     with atomic_path(path) as temporary:
-        np.save(temporary, measurement)
+        np.savez(temporary, measurement=measurement)  # Unlike .npy, with a checksum.
 
 
 def load(path: Path) -> np.ndarray | None:
     """A measurement, in the shape that was saved; None if there is none, or none that can be read."""
     try:
-        with path.open("rb") as file:  # Unlike `np.load`, of a .npy alone.
+        with zipfile.ZipFile(path) as archive, archive.open("measurement.npy") as file:
             return np.lib.format.read_array(file)
     except ARRAY_ERRORS:
         return None
