@@ -10,8 +10,9 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3.12 || command
 
 PICTURES := --temperature=0.2 --num_videos=4
 
-# Whole files go to a process, so that what a file sets up is set up once; three processes keep two cores busy.
-PYTEST_FLAGS := --numprocesses=3 --dist=loadfile
+# A process has files that follow each other, so that what they set up is set up once, and takes from the others when it
+# is done; three processes keep two cores busy.
+PYTEST_FLAGS := --numprocesses=3 --dist=worksteal
 
 .PHONY: setup demo test test-all lint docs lock wheel
 

@@ -155,7 +155,7 @@ def test_other_errors_of_a_writer_are_one_line_too(tmp_path):
 NOISE = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
 WRITERS = {
     "x.json": lambda path: write_json(path, NOISE[0].tolist()),
-    "x.npy": lambda path: measurements.save(path, NOISE),
+    "x.npz": lambda path: measurements.save(path, NOISE),
     "x.png": lambda path: strips.save_png(path, NOISE[0]),
     "x.gif": lambda path: strips.save_gif(path, NOISE),
     "x.mp4": lambda path: strips.save_mp4(path, NOISE),

@@ -9,6 +9,7 @@ from tests.checks import refused
 from tests.conftest import TINY
 from videoflow_tf import data
 from videoflow_tf.errors import UserError
+from videoflow_tf.metrics import measurements
 from videoflow_tf.metrics.fvd import FVD, frechet_distance, self_check
 from videoflow_tf.metrics.i3d import I3D
 from videoflow_tf.metrics.metric import Clips
@@ -190,7 +191,7 @@ def test_evaluate_measures_fvd(command, micro_run, tmp_path):
     protocol = fvd["protocol"]
     assert (protocol["samples"], protocol["draws"], protocol["context_included"]) == (2, 2, False)
     assert protocol["i3d"] == I3D(path).digest
-    kept = np.stack([np.load(file) for file in sorted((workdir / "eval" / "measurements").iterdir())])
+    kept = np.stack([measurements.load(file) for file in sorted((workdir / "eval" / "measurements").iterdir())])
     assert kept.shape == (6, 3, 6)  # The first clip of each video, measured once, and the second.
     expected = [frechet_distance(kept[:3, 0], kept[:3, i]) for i in (1, 2)]
     np.testing.assert_allclose(fvd["per_draw"], expected)

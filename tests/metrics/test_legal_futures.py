@@ -57,7 +57,7 @@ def measure(samples, context=CONTEXT):
 
 @pytest.mark.parametrize("background", shapes_lib.BACKGROUNDS)
 @pytest.mark.parametrize("context", [1, 2])
-@pytest.mark.parametrize(("size", "channels"), [(32, 3), (64, 3), (32, 1), ("32x48", 1), ("48x32", 3)])
+@pytest.mark.parametrize(("size", "channels"), [(32, 3), (64, 3), ("32x48", 1)])
 def test_what_the_generator_shows_is_legal_and_an_empty_frame_is_not(size, channels, context, background):
     config = config_of(size, context, background, channels)
     metric = metric_of(config)

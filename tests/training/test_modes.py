@@ -36,10 +36,8 @@ def plain(results):
     return results()
 
 
-WAYS = [{"recompute": "coupling"}, {"recompute": "step"}, {"accumulate_steps": 4}]
-
-
-SLOW = [{"accumulate_steps": 2}, {"recompute": "step", "jit_compile": True}]
+WAYS = [{"recompute": "step"}, {"accumulate_steps": 4}]
+SLOW = [{"recompute": "coupling"}, {"accumulate_steps": 2}, {"recompute": "step", "jit_compile": True}]
 
 
 @pytest.mark.parametrize("changes", [*WAYS, *(pytest.param(way, marks=pytest.mark.slow) for way in SLOW)], ids=str)

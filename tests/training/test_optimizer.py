@@ -120,7 +120,7 @@ def set_on_plateau(model):
     return tf_keras.callbacks.ReduceLROnPlateau("bits_per_pixel", patience=1, min_delta=1e9), {"epochs": 3}
 
 
-@pytest.mark.parametrize("setter", [set_by_schedule, set_on_plateau])
+@pytest.mark.parametrize("setter", [set_by_schedule, pytest.param(set_on_plateau, marks=pytest.mark.slow)])
 def test_callbacks_that_set_the_rate_do_or_are_refused(make_model, make_video, setter):
     for rate in (None, 1e-3):
         model = make_model("float32")
