@@ -30,7 +30,7 @@ import tensorflow as tf
 
 from videoflow_tf.colour import with_channels
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.data.source import Source, numbers_from
+from videoflow_tf.data.source import Source, numbers_from, parallel_map
 from videoflow_tf.errors import UserError
 from videoflow_tf.seeds import fold_in, split_seed, uniform_int
 
@@ -74,7 +74,7 @@ class Shapes(Source):
             starts = uniform_int([batch_size], starts_seed, last_start + 1)
             return self._draw(seed, "train", starts, config.num_train_frames)
 
-        return numbers_from(start_step).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+        return parallel_map(numbers_from(start_step), batch)
 
     def num_videos(self, split: str, num_frames: int) -> None:
         """Any number."""
@@ -86,7 +86,7 @@ class Shapes(Source):
             seed = fold_in(self._seed(split), index)
             return self._draw(seed, split, tf.zeros([1], tf.int32), num_frames)[0]
 
-        return numbers_from(0).map(video, num_parallel_calls=tf.data.AUTOTUNE)
+        return parallel_map(numbers_from(0), video)
 
     def _seed(self, split: str) -> tf.Tensor:
         return tf.constant([self._config.seed if split == "train" else _HELD_OUT_SEED, list(SIZES).index(split)])

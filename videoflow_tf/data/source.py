@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -65,6 +65,13 @@ def numbers_from(start: int) -> tf.data.Dataset:
     """
     numbers = tf.data.Dataset.range(start, tf.int64.max)
     return numbers.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+def parallel_map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    """`function` of every element, several at a time. It has to be plain TensorFlow: AutoGraph would take seconds to
+    read all that it calls."""
+    plain = tf.autograph.experimental.do_not_convert(function)
+    return dataset.map(plain, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def open_source(config: VideoFlowConfig, data_dir: str | Path | None) -> Source:

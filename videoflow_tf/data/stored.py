@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from videoflow_tf.config import VideoFlowConfig
-from videoflow_tf.data.source import Source, numbers_from
+from videoflow_tf.data.source import Source, numbers_from, parallel_map
 from videoflow_tf.errors import UserError
 from videoflow_tf.units import counted
 
@@ -58,7 +58,7 @@ class StoredVideos(Source):
             return self._clip("train", tf.ensure_shape(video, []), tf.ensure_shape(start, []), num_frames)
 
         numbers = numbers_from(start_step * batch_size)
-        return numbers.map(clip, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
+        return parallel_map(numbers, clip).batch(batch_size, drop_remainder=True)
 
     def num_videos(self, split: str, num_frames: int) -> int:
         """See `Source`."""
@@ -70,9 +70,7 @@ class StoredVideos(Source):
         self._check([split], num_frames)
         numbers = tf.data.Dataset.from_tensor_slices(self._long_enough(split, num_frames))
         first = tf.constant(0, tf.int64)
-        return numbers.map(
-            lambda video: self._clip(split, video, first, num_frames), num_parallel_calls=tf.data.AUTOTUNE
-        )
+        return parallel_map(numbers, lambda video: self._clip(split, video, first, num_frames))
 
     def has_clips(self, split: str, num_frames: int) -> bool:
         """Whether any video of a split has a clip of that length."""

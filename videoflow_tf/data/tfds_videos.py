@@ -23,6 +23,7 @@ from absl import logging
 from tensorflow.python.lib.io import tf_record
 
 from videoflow_tf.config import VideoFlowConfig
+from videoflow_tf.data.source import parallel_map
 from videoflow_tf.data.stored import StoredVideos
 from videoflow_tf.errors import UserError
 from videoflow_tf.extras import require
@@ -246,9 +247,7 @@ def _lengths(folder: Path, feature: str, split: str) -> np.ndarray:
     counts = []
     for path in map(str, info.filepaths):
         records = tf.data.TFRecordDataset(path)
-        of_file = records.map(
-            lambda record: tf.size(parse(builder.info.features, feature, record), tf.int64), tf.data.AUTOTUNE
-        )
+        of_file = parallel_map(records, lambda r: tf.size(parse(builder.info.features, feature, r), tf.int64))
         try:
             counts += of_file.as_numpy_iterator()
         except tf.errors.OpError as error:

@@ -59,7 +59,7 @@ class VGGFeatures:
         distances = (count * squares.numpy().astype(np.float64) - of_sums) / (count * (count - 1))
         return max(0.0, float(distances.mean()))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _similarity_to_first(self, frames: tf.Tensor) -> tf.Tensor:
         distances = [
             tf.reduce_mean(tf.reduce_sum((u[1:] - u[:1]) ** 2, axis=-1), axis=[1, 2]) / 2
@@ -67,7 +67,7 @@ class VGGFeatures:
         ]
         return 1 - tf.reduce_mean(tf.stack(distances), axis=0)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _sums(self, frames: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Per layer the sum of the frames' features [h, w, c], and that of their squared norms, averaged: [layers]."""
         features = self._features(frames)

@@ -34,12 +34,15 @@ class _Exported(tf.Module):
                 tf.TensorSpec([], tf.int32, name="num_frames"),
                 tf.TensorSpec([], tf.float32, name="temperature"),
                 seed,
-            ]
+            ],
+            autograph=False,
         )
         def predict(context, num_frames, temperature, seed):
             return {"frames": model.predict_frames(context, num_frames, temperature, seed)}
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None, *frame], tf.uint8, name="video"), seed])
+        video = tf.TensorSpec([None, None, *frame], tf.uint8, name="video")
+
+        @tf.function(input_signature=[video, seed], autograph=False)
         def bits_per_pixel(video, seed):
             return {"bits_per_pixel": model.bits_per_pixel(video, seed=seed)}
 
