@@ -69,6 +69,7 @@ class Bijector(tfb.Bijector, abc.ABC):
         self.num_channels = num_channels
         self._out_channels = num_channels if out_channels is None else out_channels
 
+    @tf.autograph.experimental.do_not_convert  # There is nothing to convert, which it would take seconds to find.
     def forward_and_log_det(self, x: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """x [..., H, W, C] -> y [..., H', W', C'] and log|det dy/dx| [...], without TFP's cache.
 

@@ -1,4 +1,5 @@
 import math
+import tempfile
 
 import numpy as np
 import pytest
@@ -230,6 +231,22 @@ def test_a_fixed_noise_makes_calls_repeat_and_a_seed_changes_it(make_model, make
     seeded = model.bits_per_pixel(video, seed=(4, 5))
     np.testing.assert_array_equal(model.bits_per_pixel(video, seed=(4, 5)), seeded)
     assert not np.array_equal(seeded, first)
+
+
+def test_autograph_reads_none_of_it(make_model, make_video, tmp_path, monkeypatch):
+    """What it converts of a user's function, it writes to a file: that function alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model, video = make_model(), make_video()
+
+    @tf.function
+    def of_a_user(video):
+        flowed = model.levels[0].squeeze.forward_and_log_det(tf.cast(video[:, 0], tf.float64))
+        future = model.future(video[:, :2], 2).sample(seed=[1, 2])
+        return flowed, future, model.decode(model.encode(video)), model.predict_frames(video[:, :2], 2), model(video)
+
+    of_a_user.get_concrete_function(tf.TensorSpec(video.shape, tf.uint8))
+    written = [path.read_text() for path in tmp_path.glob("__autograph_generated_file*")]
+    assert len(written) == 1 and "tf__of_a_user" in written[0]
 
 
 @pytest.mark.parametrize(

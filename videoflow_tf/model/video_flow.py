@@ -32,6 +32,8 @@ from videoflow_tf.units import counted
 
 # So many compiled samplers are kept, the last used ones.
 _KEPT_SHAPES = 8
+# In a `tf.function` of a user's it would read all that these methods call, for seconds, and find nothing to convert.
+_without_autograph = tf.autograph.experimental.do_not_convert
 
 
 @tf_keras.saving.register_keras_serializable("videoflow_tf")
@@ -77,6 +79,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
 
     # --- Likelihood ---
 
+    @_without_autograph
     def bits_per_pixel(
         self,
         video: tf.Tensor,
@@ -104,6 +107,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         """
         return tf.reduce_mean(self.frame_bits_per_pixel(video, num_context, dequantization_noise, seed), axis=1)
 
+    @_without_autograph
     def frame_bits_per_pixel(
         self,
         video: tf.Tensor,
@@ -150,6 +154,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
 
     # --- Prediction ---
 
+    @_without_autograph
     def future(
         self,
         context: tf.Tensor,
@@ -180,6 +185,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         known = self._encode_context(context, dequantization_noise)
         return FramesFuture(self.levels, known, num_frames, temperature, self._condition())
 
+    @_without_autograph
     def sample_frames(
         self,
         context: tf.Tensor,
@@ -222,6 +228,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         frames, _ = self._dequantize(context, noise, None)
         return encode_frames(self.levels, frames).levels
 
+    @_without_autograph
     def predict_frames(
         self,
         context: tf.Tensor,
@@ -268,6 +275,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
     ) -> tf.Tensor:
         return self.quantize(self.sample_frames(context, num_frames, temperature, seed, noise)[0])
 
+    @_without_autograph
     def dequantize(
         self, video: tf.Tensor, dequantization_noise: tf.Tensor | None = None, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
@@ -282,6 +290,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         video = checks.checked_video(video, self.config.frame_shape, least_frames=1)
         return self.dequantizer(video, self._noise(video, dequantization_noise, seed))[0]
 
+    @_without_autograph
     def quantize(self, frames: tf.Tensor) -> tf.Tensor:
         """Continuous frames of any shape to 8-bit pixels, uint8, as `predict_frames` does with its samples.
 
@@ -292,6 +301,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
         """
         return pixels.to_uint8(frames, self.config)
 
+    @_without_autograph
     def encode(self, frames: tf.Tensor, dequantization_noise: tf.Tensor | None = None) -> list[tf.Tensor]:
         """Latents of every level, nearest the pixels first: [B, T, h, w, c] each.
 
@@ -310,6 +320,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
             frames = checks.checked_density_input(frames)
         return [clip.latents for clip in encode_frames(self.levels, frames).levels]
 
+    @_without_autograph
     def decode(self, latents: list[tf.Tensor]) -> tf.Tensor:
         """The inverse of `encode`: continuous frames [B, T, H, W, C].
 
@@ -375,6 +386,7 @@ class VideoFlow(TrainStep, Saving, tf_keras.Model):
             print_fn(f"{name:{width}}  {sum(v.shape.num_elements() for v in part.variables):>14,}")
         print_fn(f"{'trainable':{width}}  {self.num_parameters:>14,}")
 
+    @_without_autograph
     def call(self, video: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`bits_per_pixel(video)`: uint8 [B, T, H, W, C] -> [B]."""
         del training  # Noise and dropout belong to `train_step` alone.
