@@ -64,6 +64,7 @@ def test_no_bar_names_temporary_files(tmp_path, capfd, monkeypatch):
     assert "Preparing BAIR" in shown and "incomplete" not in shown and str(tmp_path) not in shown
 
 
+@pytest.mark.slow
 @needs_archive
 def test_killed_run_starts_again(tmp_path):
     archive = tmp_path / "archive"  # The sample ten times over, so that the run lasts long enough to be killed in it.

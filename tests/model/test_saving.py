@@ -163,7 +163,7 @@ def test_early_stopping_brings_the_best_weights_back(make_model, make_video):
     assert all_equal(model.get_weights(), start)
 
 
-@pytest.mark.parametrize("policy", ["float64", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", [pytest.param("float64", marks=pytest.mark.slow), "mixed_bfloat16", "mixed_float16"])
 def test_global_policies(make_video, tmp_path, policy):
     tf_keras.mixed_precision.set_global_policy(policy)
     try:
