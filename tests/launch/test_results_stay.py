@@ -64,7 +64,8 @@ def _without_step(file: str) -> str:
     return re.sub(r"_?step-\d{7}", "", file)
 
 
-_SLOW = ("sweep", "anomaly", "out_of_sequence", "interpolate", "fooling_study")  # Their names are made as those of the others.
+# Their names are made as those of the others.
+_SLOW = ("sweep", "anomaly", "out_of_sequence", "interpolate", "fooling_study")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in _SLOW else n for n in RESULTS])
