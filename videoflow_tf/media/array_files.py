@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import IO, NamedTuple
 import numpy as np
 
 _LONGEST_HEADER = 2**16  # Bytes; NumPy itself takes no header of 10,000.
+# NumPy reads headers by Python's parser, which in several threads at once now and then ends with "SystemError: AST
+# constructor recursion depth mismatch".
+_PARSER = threading.Lock()
 
 
 class Header(NamedTuple):
@@ -43,7 +47,7 @@ def read_arrays(path: str | Path, names: Collection[str]) -> dict[str, np.ndarra
         found = {}
         for name in names:
             if name in members:
-                with archive.open(members[name]) as stream:
+                with archive.open(members[name]) as stream, _PARSER:
                     found[name] = np.lib.format.read_array(stream, allow_pickle=False)
     return found
 
@@ -54,14 +58,16 @@ def map_array(path: str | Path) -> np.ndarray:
         header = _read_header(file)
     if not header.size:  # Of elements without a byte NumPy ends the process.
         raise ValueError("it is empty")
-    return np.lib.format.open_memmap(path, mode="r")
+    with _PARSER:
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def _read_header(file: IO[bytes]) -> Header:
     stream = io.BytesIO(file.read(_LONGEST_HEADER))
     version = np.lib.format.read_magic(stream)
     v1, v2 = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
-    shape, _, dtype = (v1 if version == (1, 0) else v2)(stream)
+    with _PARSER:
+        shape, _, dtype = (v1 if version == (1, 0) else v2)(stream)
     if min(shape, default=0) < 0:
         raise ValueError(f"it says that it is {list(shape)}")
     return Header(shape, dtype)
