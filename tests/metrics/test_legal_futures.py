@@ -57,7 +57,10 @@ def measure(samples, context=CONTEXT):
 
 @pytest.mark.parametrize("background", shapes_lib.BACKGROUNDS)
 @pytest.mark.parametrize("context", [1, 2])
-@pytest.mark.parametrize(("size", "channels"), [(32, 3), (64, 3), ("32x48", 1)])
+@pytest.mark.parametrize(
+    ("size", "channels"),
+    [(32, 3), (64, 3), ("32x48", 1), *(pytest.param(*s, marks=pytest.mark.slow) for s in [(32, 1), ("48x32", 3)])],
+)
 def test_what_the_generator_shows_is_legal_and_an_empty_frame_is_not(size, channels, context, background):
     config = config_of(size, context, background, channels)
     metric = metric_of(config)

@@ -153,12 +153,13 @@ def test_divergence_stops_with_the_step_and_leaves_a_good_checkpoint(micro_confi
 
 def test_tf32_is_for_steps_of_training_alone(micro_run, micro_config, tmp_path, monkeypatch):
     enabled, seen = tf.config.experimental.tensor_float_32_execution_enabled, []
+    monkeypatch.setattr(VideoFlow, "initialize", lambda *_, **__: seen.append(("initialize", enabled())))
     monkeypatch.setattr(VideoFlow, "fit", lambda *_, **__: seen.append(("fit", enabled())))
     monkeypatch.setattr(training.Validator, "validate", lambda *_: seen.append(("validate", enabled())))
     monkeypatch.setattr(export, "is_exported", lambda _: True)
     tf.config.experimental.enable_tensor_float_32_execution(True)
     training.train(micro_config.replace(train_steps=1), tmp_path / "run")
-    assert seen == [("fit", True), ("validate", False)]
+    assert seen == [("initialize", False), ("fit", True), ("validate", False)]
     tf.config.experimental.enable_tensor_float_32_execution(True)
     load_workdir(micro_run)
     assert not enabled()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from videoflow_tf.files import ARRAY_ERRORS, atomic_path
+from videoflow_tf.media.array_files import read_arrays
+
+_NAME = "measurement"  # In the file.
 
 
 class Measurements:
@@ -43,13 +45,12 @@ class Measurements:
 def save(path: Path, measurement: np.ndarray) -> None:
     """Writes a measurement of any shape, whole or not at all."""
     with atomic_path(path) as temporary:
-        np.savez(temporary, measurement=measurement)  # Unlike .npy, with a checksum.
+        np.savez(temporary, **{_NAME: measurement})  # Unlike .npy, with a checksum.
 
 
 def load(path: Path) -> np.ndarray | None:
     """A measurement, in the shape that was saved; None if there is none, or none that can be read."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("measurement.npy") as file:
-            return np.lib.format.read_array(file)
+        return read_arrays(path, [_NAME])[_NAME]
     except ARRAY_ERRORS:
         return None

@@ -40,9 +40,9 @@ class _Exported(tf.Module):
         def predict(context, num_frames, temperature, seed):
             return {"frames": model.predict_frames(context, num_frames, temperature, seed)}
 
-        video = tf.TensorSpec([None, None, *frame], tf.uint8, name="video")
-
-        @tf.function(input_signature=[video, seed], autograph=False)
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None, *frame], tf.uint8, name="video"), seed], autograph=False
+        )
         def bits_per_pixel(video, seed):
             return {"bits_per_pixel": model.bits_per_pixel(video, seed=seed)}
 
