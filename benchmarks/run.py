@@ -38,7 +38,7 @@ def measure_train(work: Work, args: argparse.Namespace) -> dict[str, Any]:
 
     from bijectors import fast_forms
 
-    fast_forms.one_core_an_operation(work.jit_compile)
+    fast_forms.set_up_cpu(work.config.depth, work.config.coupling_width, work.jit_compile)
     tasks = {"train": training_task(work)}
     if args.plain_tfp:
         import plain_tfp
@@ -64,7 +64,7 @@ def measure_sample(work: Work, args: argparse.Namespace) -> dict[str, Any]:
 
     from bijectors import fast_forms
 
-    fast_forms.one_core_an_operation(work.jit_compile)
+    fast_forms.set_up_cpu(work.config.depth, work.config.coupling_width, work.jit_compile)
     tasks = {"sample": sampling_task(work)} | timing.matmul_tasks(args.matmul_sizes)
     seconds = timing.interleaved(tasks, args.repeats)
     found = _sizes(work) | _rates(seconds, "sample", work.sampling_gflop())

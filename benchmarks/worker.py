@@ -61,7 +61,7 @@ def _timed(make: Callable[[Work], Callable[[], Any]], work: Work, calls: int) ->
     imported = imports(work)
     from bijectors import fast_forms
 
-    fast_forms.one_core_an_operation(work.jit_compile)
+    fast_forms.set_up_cpu(work.config.depth, work.config.coupling_width, work.jit_compile)
     task = make(work)
     built_at = time.time()
     task()

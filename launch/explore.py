@@ -22,7 +22,7 @@ def main() -> None:
     from videoflow_tf.explorer.clips import has_videos
     from videoflow_tf.explorer.serve import serve
 
-    fast_forms.one_core_an_operation()
+    fast_forms.set_up_cpu(config.depth, config.coupling_width)
     if has_videos(config, arguments.data_dir):
         cli.announce_data(config, arguments.data_dir)
     serve(arguments)

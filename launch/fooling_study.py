@@ -38,8 +38,9 @@ def _build() -> None:
     from bijectors import fast_forms
     from videoflow_tf.studies.fooling_clips import build_study
 
-    fast_forms.one_core_an_operation()
-    cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    config = run_config(arguments.workdir)
+    fast_forms.set_up_cpu(config.depth, config.coupling_width)
+    cli.announce_data(config, arguments.data_dir)
     print(build_study(**vars(arguments)))
 
 

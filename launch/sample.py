@@ -21,9 +21,10 @@ def main() -> None:
     from bijectors import fast_forms
     from videoflow_tf import sample
 
-    fast_forms.one_core_an_operation()
+    config = run_config(arguments.workdir)
+    fast_forms.set_up_cpu(config.depth, config.coupling_width)
     if arguments.video_file is None:
-        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+        cli.announce_data(config, arguments.data_dir)
     print(*sample(**vars(arguments)), sep="\n")
 
 

@@ -55,7 +55,7 @@ def main() -> None:
         from videoflow_tf.training import train as training
         from videoflow_tf.training.strategies import make_strategy
 
-        fast_forms.one_core_an_operation(_JIT_COMPILE.value)
+        fast_forms.set_up_cpu(config.depth, config.coupling_width, _JIT_COMPILE.value)
         strategy = make_strategy(_STRATEGY.value)
         cli.announce_data(config, _DATA_DIR.value)
         training.train(

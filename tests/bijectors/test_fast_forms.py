@@ -1,4 +1,4 @@
-"""Every fast form against its plain one, in value and gradient; and the settings for cores."""
+"""Every fast form against its plain one, in value and gradient; and the settings of TensorFlow."""
 
 from __future__ import annotations
 
@@ -148,6 +148,30 @@ def test_otherwise_the_setting_stays(settings, monkeypatch, reason):
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
     fast_forms.one_core_an_operation(jit_compile=reason == "xla")
     assert settings == {}
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """The options of the optimiser of graphs that are set, on a pretended machine without a GPU."""
+    found = {}
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", found.update)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    return found
+
+
+def test_a_model_as_large_as_the_papers_does_without_the_optimizer_of_graphs(options, settings):
+    fast_forms.set_up_cpu(depth=24, width=512)
+    assert options == {"disable_meta_optimizer": True}
+    assert settings == {"intra": 1, "inter": 2}
+
+
+@pytest.mark.parametrize("reason", ["xla", "gpu", "narrow", "shallow"])
+def test_otherwise_graphs_are_optimized(options, monkeypatch, reason):
+    if reason == "gpu":
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    depth, width = 8 if reason == "shallow" else 24, 64 if reason == "narrow" else 512
+    fast_forms.skip_graph_optimizer(depth, width, jit_compile=reason == "xla")
+    assert options == {}
 
 
 @pytest.mark.parametrize("devices, chunks", [(["CPU"], 10), (["CPU", "CPU"], 10), (["CPU", "GPU"], 1)])

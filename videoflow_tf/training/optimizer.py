@@ -73,10 +73,11 @@ class Adam(tf_keras.optimizers.Adam):
         """As Keras' own, but gradients that are not all finite change neither the weights nor the moments: int64 []."""
         gradients, variables = zip(*((g, v) for g, v in grads_and_vars if g is not None), strict=True)
         finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
-        gradients = [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in gradients]
+        dtypes = [v.dtype.base_dtype for v in variables]
         # Once for all variables of a dtype. Kept as a function: a dictionary would become part of checkpoints.
-        scalars = {dtype: self._step_scalars(finite, dtype) for dtype in {v.dtype.base_dtype for v in variables}}
-        self._scalars_of = scalars.__getitem__
+        self._scalars_of = {dtype: self._step_scalars(finite, dtype) for dtype in set(dtypes)}.__getitem__
+        zeros = {dtype: tf.zeros([], dtype) for dtype in set(dtypes)}
+        gradients = [tf.where(finite, g, zeros[dtype]) for g, dtype in zip(gradients, dtypes, strict=True)]
         return super().apply_gradients(zip(gradients, variables, strict=True), **kwargs)
 
     def _step_scalars(self, finite: tf.Tensor, dtype: tf.DType) -> dict[str, tf.Tensor]:
@@ -90,7 +91,7 @@ class Adam(tf_keras.optimizers.Adam):
         used = {name: (beta, 1.0) for name, beta in betas.items()} | {"lr": (rate, 0.0)}
         for name, (value, skipped) in used.items():
             scalars[name] = tf.where(finite, tf.cast(value, dtype), tf.constant(skipped, dtype))
-        return scalars
+        return scalars | {"epsilon": tf.constant(self.epsilon, dtype)}
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Adam's update of one variable by a gradient of its shape (Kingma and Ba 2015, algorithm 1 in the form before
@@ -100,7 +101,6 @@ class Adam(tf_keras.optimizers.Adam):
             var=variable.handle,
             m=self._momentums[index].handle,
             v=self._velocities[index].handle,
-            epsilon=tf.constant(self.epsilon, variable.dtype),
             grad=gradient,
             **self._scalars_of(variable.dtype.base_dtype),
         )
