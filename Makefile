@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 DEMO := runs/demo
 # A trained model that comes with the package.
-PRETRAINED := pretrained/shapes
+PRETRAINED := pretrained/shapes_64_one_frame
 # TensorFlow 2.21 has packages for no later Python than 3.13.
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 

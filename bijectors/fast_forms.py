@@ -172,7 +172,8 @@ def set_up_cpu(depth: int, width: int, jit_compile: bool | None = None) -> None:
     """What follows here, for training or sampling with a model: to call before TensorFlow first computes.
 
     Args:
-      depth, width: flow steps a level, and channels of their networks.
+      depth: flow steps a level.
+      width: channels of their networks.
       jit_compile: whether XLA compiles the model.
     """
     one_core_an_operation(jit_compile)

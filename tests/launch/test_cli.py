@@ -161,6 +161,7 @@ for path in paths:
 FLAGFILES = {name: VideoFlowConfig.preset(name) for name in ("bair", "bair_quality", "shapes", "demo")}
 FLAGFILES["shapes_one_frame"] = read_config(ROOT / "pretrained/shapes")
 FLAGFILES["shapes_64"] = read_config(ROOT / "pretrained/shapes_64")
+FLAGFILES["shapes_64_one_frame"] = read_config(ROOT / "pretrained/shapes_64_one_frame")
 FLAGFILES["shapes_two_frames"] = read_config(ROOT / "pretrained/shapes_two_frames")
 
 
@@ -180,7 +181,7 @@ print(cli.config_from_flags().to_json())
         assert file.readline().startswith("# ")
 
 
-@pytest.mark.parametrize("name", ["shapes", "shapes_64", "shapes_two_frames"])
+@pytest.mark.parametrize("name", ["shapes", "shapes_64", "shapes_64_one_frame", "shapes_two_frames"])
 def test_the_card_of_a_trained_model_is_the_one_that_is_made_and_its_commands_have_the_architecture(name):
     folder = ROOT / "pretrained" / name
     config, text = read_config(folder), (folder / "README.md").read_text()
