@@ -72,7 +72,9 @@ def run_config(workdir: str | Path) -> VideoFlowConfig:
     workdir = find_run(workdir)
     config = read_config(workdir) if workdir.is_dir() else None
     if config is None:
-        raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; name the folder of a run")
+        trained = ", ".join(sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}")))
+        remedy = f"name the folder of a run, or a trained model: {trained}"
+        raise UserError(f"{workdir} is not a workdir: it has no {CONFIG_FILE}; {remedy}")
     return config
 
 

@@ -6,5 +6,8 @@ def test_writes_one_page(output, workdir):
 
 def test_no_workdir(error, tmp_path):
     line = error("report", f"--workdir={tmp_path / 'none'}")
-    assert line == f"error: {tmp_path / 'none'} is not a workdir: it has no config.json; name the folder of a run\n"
+    assert line == (
+        f"error: {tmp_path / 'none'} is not a workdir: it has no config.json; name the folder of a run, or a trained "
+        "model: shapes, shapes_64, shapes_64_one_frame, shapes_two_frames\n"
+    )
     assert not (tmp_path / "none").exists()
