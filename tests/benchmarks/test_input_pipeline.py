@@ -7,9 +7,11 @@ from videoflow_tf.config import PRESETS
 
 
 @pytest.fixture
-def measured(tmp_path):
+def measured(tmp_path, monkeypatch):
     """What the command writes, after it ran with these words."""
     import input_pipeline
+
+    monkeypatch.setattr(fast_forms, "one_core_an_operation", lambda: None)  # TensorFlow is at work already.
 
     def measure(*words):
         file = tmp_path / "rates.json"
@@ -33,7 +35,6 @@ def test_says_how_fast_every_source_is(measured, capsys):
 def test_the_dataset_of_the_preset_alone(measured, tmp_path, monkeypatch, capsys):
     import input_pipeline
 
-    monkeypatch.setattr(fast_forms, "one_core_an_operation", lambda: None)  # TensorFlow is at work already.
     input_pipeline.make_videos(tmp_path, 5)
     monkeypatch.setitem(PRESETS, "demo", PRESETS["demo"].replace(dataset="videos"))
     found = measured("--steps=0", f"--data_dir={tmp_path}")

