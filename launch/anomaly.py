@@ -17,10 +17,13 @@ cli.define_flags(AnomalyArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(AnomalyArguments)
     cli.load_tensorflow()
-    if arguments.video_file is None:
-        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    from bijectors import fast_forms
     from videoflow_tf.studies.anomaly_files import detect
 
+    config = run_config(arguments.workdir)
+    fast_forms.skip_graph_optimizer(config.depth, config.coupling_width)
+    if arguments.video_file is None:
+        cli.announce_data(config, arguments.data_dir)
     print(*detect(**vars(arguments)), sep="\n")
 
 

@@ -32,10 +32,13 @@ def main() -> None:
     arguments = cli.arguments_from_flags(EvaluateArguments)
     check_networks(arguments)
     cli.load_tensorflow()
-    if arguments.predictions is None:
-        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    from bijectors import fast_forms
     from videoflow_tf import evaluate
 
+    if arguments.predictions is None:
+        config = run_config(arguments.workdir)
+        fast_forms.skip_graph_optimizer(config.depth, config.coupling_width)
+        cli.announce_data(config, arguments.data_dir)
     results = evaluate(**vars(arguments))
     print(*results.lines, *results.paths, sep="\n")
 

@@ -16,10 +16,13 @@ cli.define_flags(InterpolateArguments)
 def main() -> None:
     arguments = cli.arguments_from_flags(InterpolateArguments)
     cli.load_tensorflow()
-    if arguments.video_file is None:
-        cli.announce_data(run_config(arguments.workdir), arguments.data_dir)
+    from bijectors import fast_forms
     from videoflow_tf.studies.interpolation import interpolate_videos
 
+    config = run_config(arguments.workdir)
+    fast_forms.skip_graph_optimizer(config.depth, config.coupling_width)
+    if arguments.video_file is None:
+        cli.announce_data(config, arguments.data_dir)
     print(*interpolate_videos(**vars(arguments)), sep="\n")
 
 
