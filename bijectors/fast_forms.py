@@ -169,7 +169,7 @@ def _one_step_back(x: tf.Tensor, steps: int) -> tf.Tensor:
 
 
 def set_up_cpu(depth: int, width: int, jit_compile: bool | None = None) -> None:
-    """What follows here, for training or sampling with a model: to call before TensorFlow first computes.
+    """Both settings below, for training or sampling with a model: to call before TensorFlow first computes.
 
     Args:
       depth: flow steps a level.
@@ -210,8 +210,8 @@ def skip_graph_optimizer(depth: int, width: int, jit_compile: bool | None = None
 
     It goes through tens of thousands of operations before the first of them runs, and gains nothing where most are
     long: L has its first training step 7 s sooner without, its first sample 4 s, and then steps of 2.74 s, not 2.83; an
-    evaluation of two videos takes 40 s, not 46.
-    Narrow or shallow models are better off with it: without, steps of S at depth 24 take 5 to 10 % longer, of M 4 %.
+    evaluation of two videos takes 40 s, not 46. Narrow or shallow models are better off with it: without, steps of S at
+    depth 24 take 5 to 10 % longer, of M 4 %.
 
     The plain form is TensorFlow's own setting, and it stays: for those, for XLA, and where there is a GPU, whose
     convolutions it lays out.
